@@ -1,1 +1,17 @@
 //! Run logs written offline.
+
+pub mod checksum;
+mod cursor;
+pub mod error;
+pub mod framing;
+pub mod io;
+pub mod json;
+pub mod limits;
+pub mod log;
+pub mod proto;
+pub mod record;
+pub mod wire;
+
+pub use error::{Error, ErrorKind, Result};
+pub use limits::Limits;
+pub use log::Reader;

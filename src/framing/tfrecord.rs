@@ -1,0 +1,204 @@
+//! TFRecord: the framing of TensorBoard event files.
+//!
+//! ```text
+//! file   = record*                    (no header, no index, no sync marks, no padding)
+//! record = length u64 | masked CRC-32C of the length bytes u32
+//!        | payload    | masked CRC-32C of the payload u32          (little-endian)
+//! ```
+//!
+//! The length has a checksum of its own, so a record with damaged data is stepped over exactly. After a
+//! damaged length the decoder looks at every byte for eight bytes followed by their checksum, with a
+//! sound record behind them where the window tells.
+
+use super::{Decoder, Fault, FaultKind, Gap, Piece, Step, Tail, TailKind};
+use crate::checksum::MaskedCrc32c;
+use crate::cursor::Cursor;
+
+/// Bytes in front of a record's payload.
+pub const HEADER_LEN: usize = 12;
+
+/// Bytes behind a record's payload.
+pub const FOOTER_LEN: usize = 4;
+
+/// Cuts an event file into records.
+#[derive(Clone, Debug)]
+pub struct TfRecordDecoder {
+    offset: u64,
+    search: Option<Search>,
+    record_limit: u64,
+    checksums: bool,
+}
+
+/// The search for the next readable record after damage.
+#[derive(Clone, Copy, Debug)]
+struct Search {
+    gap_start: u64,
+    fault: Fault,
+}
+
+impl TfRecordDecoder {
+    /// A decoder at the start of a file. Records longer than `record_limit` bytes become gaps.
+    pub const fn new(record_limit: u64) -> Self {
+        Self { offset: 0, search: None, record_limit, checksums: true }
+    }
+
+    /// Whether the checksums of the data are verified (they are by default). The checksum of the length
+    /// always is: without it there is no telling where the next record starts.
+    pub const fn checksums(mut self, verify: bool) -> Self {
+        self.checksums = verify;
+        self
+    }
+
+    fn read_record(&mut self, window: &[u8], at_end: bool) -> Step {
+        let Some(header) = Header::read(window) else {
+            return Step::more(0, HEADER_LEN);
+        };
+        let computed = header.computed();
+        if computed != header.stored {
+            let kind = FaultKind::LengthChecksum { stored: header.stored, computed };
+            return self.start_search(kind);
+        }
+        if header.length > self.record_limit {
+            let (claimed, limit) = (header.length, self.record_limit);
+            return self.start_search(FaultKind::RecordTooLarge { claimed, limit });
+        }
+        let Some((payload, footer)) = header.body(window) else {
+            if let Some(found) = at_end.then(|| salvage(window)).flatten() {
+                let (claimed, limit) = (header.length, window.len() as u64);
+                let kind = FaultKind::RecordTooLarge { claimed, limit };
+                let fault = Fault { offset: self.offset, kind };
+                let gap = Gap { offset: self.offset, length: found as u64, fault };
+                self.offset += found as u64;
+                return Step::gap(found, gap);
+            }
+            return Step::more(0, header.whole().unwrap_or(usize::MAX));
+        };
+        let whole = HEADER_LEN + payload.len() + FOOTER_LEN;
+        let record = self.offset;
+        self.offset += whole as u64;
+        if self.checksums {
+            let computed = MaskedCrc32c::of(payload);
+            if computed != footer {
+                let kind = FaultKind::DataChecksum { stored: footer, computed };
+                let fault = Fault { offset: record, kind };
+                return Step::gap(whole, Gap { offset: record, length: whole as u64, fault });
+            }
+        }
+        let payload = HEADER_LEN..HEADER_LEN + payload.len();
+        Step::piece(whole, Piece { record, payload, first: true, last: true })
+    }
+
+    fn start_search(&mut self, kind: FaultKind) -> Step {
+        let fault = Fault { offset: self.offset, kind };
+        self.search = Some(Search { gap_start: self.offset, fault });
+        self.offset += 1;
+        Step::more(1, 0)
+    }
+
+    fn search(&mut self, window: &[u8], at_end: bool) -> Step {
+        let Some(search) = self.search else { return Step::more(0, 0) };
+        let mut at = 0;
+        loop {
+            let rest = window.get(at..).unwrap_or_default();
+            let Some(header) = Header::read(rest) else {
+                if !at_end {
+                    return Step::more(at, HEADER_LEN);
+                }
+                self.offset += rest.len() as u64;
+                at += rest.len();
+                break;
+            };
+            // A run of zeroes has no matching checksum, so it is passed over like any other bytes.
+            if header.computed() == header.stored && header.length <= self.record_limit {
+                break;
+            }
+            at += 1;
+            self.offset += 1;
+        }
+        self.search = None;
+        let length = self.offset - search.gap_start;
+        Step::gap(at, Gap { offset: search.gap_start, length, fault: search.fault })
+    }
+}
+
+impl Decoder for TfRecordDecoder {
+    fn step(&mut self, window: &[u8], at_end: bool) -> Step {
+        if self.search.is_some() {
+            return self.search(window, at_end);
+        }
+        self.read_record(window, at_end)
+    }
+
+    fn position(&self) -> u64 {
+        self.offset
+    }
+
+    fn tail(&self, window: &[u8]) -> Tail {
+        let offset = self.search.map_or(self.offset, |search| search.gap_start);
+        let length = self.offset + window.len() as u64 - offset;
+        let kind = match (window.len(), self.offset) {
+            (0, 0) => TailKind::Empty,
+            (0, _) => TailKind::Clean,
+            (1..HEADER_LEN, _) => TailKind::RecordHeader,
+            _ => TailKind::Payload,
+        };
+        Tail { offset, length, kind }
+    }
+}
+
+struct Header {
+    length: u64,
+    stored: MaskedCrc32c,
+}
+
+impl Header {
+    #[inline]
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut cursor = Cursor::new(bytes);
+        let length = cursor.u64_le()?;
+        Some(Self { length, stored: MaskedCrc32c(cursor.u32_le()?) })
+    }
+
+    #[inline]
+    fn computed(&self) -> MaskedCrc32c {
+        MaskedCrc32c::of(&self.length.to_le_bytes())
+    }
+
+    /// Bytes of the whole record, if they can be counted.
+    fn whole(&self) -> Option<usize> {
+        usize::try_from(self.length).ok()?.checked_add(HEADER_LEN + FOOTER_LEN)
+    }
+
+    /// The payload and the stored checksum behind it, if `bytes` reach that far.
+    #[inline]
+    fn body<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], MaskedCrc32c)> {
+        let whole = bytes.get(..self.whole()?)?;
+        let (payload, footer) = whole.get(HEADER_LEN..)?.split_last_chunk::<FOOTER_LEN>()?;
+        Some((payload, MaskedCrc32c(u32::from_le_bytes(*footer))))
+    }
+}
+
+/// At the end of the file: where a whole sound record begins among the bytes that an unfinished record
+/// claims. If there is one, the unfinished record's length is forged.
+fn salvage(window: &[u8]) -> Option<usize> {
+    // Forged headers may each claim the rest of the window; their checksums must not add up.
+    let mut budget = window.len().saturating_mul(4);
+    (1..window.len()).find(|&at| {
+        let rest = window.get(at..).unwrap_or_default();
+        let Some(header) = Header::read(rest).filter(|h| h.computed() == h.stored) else {
+            return false;
+        };
+        let Some((payload, footer)) = header.body(rest) else { return false };
+        budget = budget.saturating_sub(payload.len());
+        budget > 0 && MaskedCrc32c::of(payload) == footer
+    })
+}
+
+/// Appends one record to `out`.
+pub fn encode(payload: &[u8], out: &mut Vec<u8>) {
+    let length = (payload.len() as u64).to_le_bytes();
+    out.extend_from_slice(&length);
+    out.extend_from_slice(&MaskedCrc32c::of(&length).0.to_le_bytes());
+    out.extend_from_slice(payload);
+    out.extend_from_slice(&MaskedCrc32c::of(payload).0.to_le_bytes());
+}

@@ -1,0 +1,229 @@
+//! The one loop that drives a decoder over a source.
+
+use super::Source;
+use crate::error::{Error, Result};
+use crate::framing::{Decoder, Fault, Gap, Next, Span, Tail};
+use crate::limits::Limits;
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// A decoder, the source it reads, and what came of it so far.
+#[derive(Debug)]
+pub struct Framed<D, S> {
+    decoder: D,
+    source: S,
+    path: Option<PathBuf>,
+    lenient: bool,
+    following: bool,
+    /// Bytes the last step was done with; dropped only at the next one, since its event points there.
+    pending: usize,
+    /// A record of several pieces, put together.
+    assembly: Vec<u8>,
+    gaps: GapReport,
+    tail: Option<Tail>,
+    failed: Option<Fault>,
+}
+
+enum Found {
+    Window(Range<usize>),
+    Assembly,
+}
+
+impl<D: Decoder, S: Source> Framed<D, S> {
+    /// Drives `decoder` over `source`.
+    pub fn new(decoder: D, source: S, limits: &Limits) -> Self {
+        Self {
+            decoder,
+            source,
+            path: None,
+            lenient: false,
+            following: false,
+            pending: 0,
+            assembly: Vec::new(),
+            gaps: GapReport { kept_at_most: limits.gaps_kept, ..GapReport::default() },
+            tail: None,
+            failed: None,
+        }
+    }
+
+    /// Names the file in errors.
+    #[must_use]
+    pub fn named(mut self, path: impl Into<PathBuf>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// Passes over damage and reports it, instead of failing at it.
+    #[must_use]
+    pub const fn lenient(mut self, lenient: bool) -> Self {
+        self.lenient = lenient;
+        self
+    }
+
+    /// Takes the end of the source for the end so far: what is unfinished there is never given up.
+    #[must_use]
+    pub const fn following(mut self, following: bool) -> Self {
+        self.following = following;
+        self
+    }
+
+    /// Switches following on or off for the records to come.
+    pub const fn set_following(&mut self, following: bool) {
+        self.following = following;
+    }
+
+    /// The next record, `None` at the end. May be asked again when the source may have grown.
+    ///
+    /// # Errors
+    /// What reading fails with; at damage, unless lenient, the fault, which is final.
+    pub fn next_record(&mut self) -> Result<Option<(Span, &[u8])>> {
+        if let Some(fault) = self.failed {
+            return Err(self.named_error(fault.into()));
+        }
+        let Some((span, found)) = self.advance()? else { return Ok(None) };
+        let payload = match found {
+            Found::Window(range) => self.source.window().get(range),
+            Found::Assembly => Some(self.assembly.as_slice()),
+        };
+        Ok(payload.map(|payload| (span, payload)))
+    }
+
+    fn advance(&mut self) -> Result<Option<(Span, Found)>> {
+        self.tail = None;
+        let mut at_end = false;
+        loop {
+            self.source.consume(std::mem::take(&mut self.pending));
+            let window = self.source.window();
+            let step = self.decoder.step(window, at_end && !self.following);
+            self.pending = step.consumed;
+            match step.next {
+                Next::Piece(piece) => {
+                    let bytes = window.get(piece.payload.clone()).unwrap_or_default();
+                    let whole = piece.first && piece.last;
+                    if !whole {
+                        if piece.first {
+                            self.assembly.clear();
+                        }
+                        self.assembly.extend_from_slice(bytes);
+                    }
+                    if piece.last {
+                        let length = self.decoder.position() - piece.record;
+                        let span = Span { offset: piece.record, length };
+                        let found =
+                            if whole { Found::Window(piece.payload) } else { Found::Assembly };
+                        return Ok(Some((span, found)));
+                    }
+                }
+                Next::Gap(gap) => self.pass_over(gap)?,
+                Next::More(want) => {
+                    let left = window.len() - step.consumed;
+                    if want <= left {
+                        continue;
+                    }
+                    if at_end {
+                        self.source.consume(std::mem::take(&mut self.pending));
+                        self.tail = Some(self.decoder.tail(self.source.window()));
+                        return Ok(None);
+                    }
+                    self.source.consume(std::mem::take(&mut self.pending));
+                    at_end = !self.source.grow(want).map_err(|error| {
+                        Error::io("read", self.path.clone().unwrap_or_default(), error)
+                    })?;
+                }
+            }
+        }
+    }
+
+    fn pass_over(&mut self, gap: Gap) -> Result<()> {
+        self.assembly.clear();
+        if !self.lenient || gap.fault.kind.is_foreign() {
+            self.failed = Some(gap.fault);
+            return Err(self.named_error(gap.fault.into()));
+        }
+        self.gaps.add(gap);
+        Ok(())
+    }
+
+    fn named_error(&self, error: Error) -> Error {
+        match &self.path {
+            Some(path) => error.at(path),
+            None => error,
+        }
+    }
+
+    /// The file's name, if it was given.
+    pub const fn path(&self) -> Option<&PathBuf> {
+        self.path.as_ref()
+    }
+
+    /// The decoder.
+    pub const fn decoder(&self) -> &D {
+        &self.decoder
+    }
+
+    /// The source.
+    pub const fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// What was passed over so far.
+    pub const fn gaps(&self) -> &GapReport {
+        &self.gaps
+    }
+
+    /// How the source ends, as of the last time [`Self::next_record`] answered `None`.
+    pub const fn tail(&self) -> Option<Tail> {
+        self.tail
+    }
+}
+
+/// The damage a lenient reader passed over.
+#[derive(Clone, Debug, Default)]
+pub struct GapReport {
+    gaps: Vec<Gap>,
+    kept_at_most: usize,
+    count: u64,
+    bytes: u64,
+    end: u64,
+}
+
+impl GapReport {
+    /// Adds a gap; one that touches the gap before it is part of that one.
+    pub(crate) fn add(&mut self, gap: Gap) {
+        self.bytes = self.bytes.saturating_add(gap.length);
+        let touches = self.count > 0 && self.end == gap.offset;
+        self.end = gap.end();
+        if touches {
+            if self.count == self.gaps.len() as u64
+                && let Some(last) = self.gaps.last_mut()
+            {
+                last.length = gap.end() - last.offset;
+            }
+            return;
+        }
+        self.count += 1;
+        if self.gaps.len() < self.kept_at_most {
+            self.gaps.push(gap);
+        }
+    }
+
+    /// The gaps in file order; at most [`Limits::gaps_kept`] of them.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// How many gaps there are, also those not kept.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How many bytes they take together.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether anything was passed over.
+    pub const fn is_lossy(&self) -> bool {
+        self.count > 0
+    }
+}

@@ -1,0 +1,5 @@
+//! `.wandb` files as sequences of records: read, followed while they grow, and written.
+
+mod reader;
+
+pub use reader::{Reader, ReaderOptions};
