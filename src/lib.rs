@@ -10,6 +10,7 @@ pub mod limits;
 pub mod log;
 pub mod proto;
 pub mod record;
+pub mod run;
 pub mod wire;
 
 pub use error::{Error, ErrorKind, Result};

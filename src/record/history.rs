@@ -124,8 +124,10 @@ pub struct HistoryItem<'a> {
 }
 
 impl<'a> HistoryItem<'a> {
+    /// Decodes a `HistoryItem`, or a `SummaryItem`, `ConfigItem` or `StatsItem`, whose fields have the
+    /// same numbers.
     #[inline]
-    fn read(message: &'a [u8]) -> Option<Self> {
+    pub(crate) fn read(message: &'a [u8]) -> Option<Self> {
         let mut path = KeyPath { item: message, nested: 0, first: "" };
         let (mut key, mut value_json, mut typed) = ("", "", None);
         for field in Fields::new(message) {
@@ -239,7 +241,7 @@ impl ItemValue<'_> {
 }
 
 /// The `num` of a `HistoryStep`, `None` within if it is not there.
-fn read_step(message: &[u8]) -> Option<Option<i64>> {
+pub(crate) fn read_step(message: &[u8]) -> Option<Option<i64>> {
     let mut num = None;
     for field in Fields::new(message) {
         let Field { number, value } = field.ok()?;

@@ -4,10 +4,13 @@
 //! body, and bookkeeping. Field numbers are those of wandb 0.31.0; none has ever been reused.
 
 mod history;
+mod key;
 mod kind;
 pub mod render;
 
+pub(crate) use history::read_step;
 pub use history::{HistoryItem, HistoryView, ItemValue, KeyPath};
+pub use key::{join_key, split_key};
 pub use kind::RecordKind;
 
 use crate::error::{Error, ErrorKind, Result};

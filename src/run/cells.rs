@@ -1,0 +1,277 @@
+//! The values of a column, all of one kind as long as that loses nothing.
+
+use crate::json::{Number, Value, number};
+use crate::limits::Limits;
+use crate::record::ItemValue;
+
+/// What the values of a column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ColumnKind {
+    /// Integers. Go writes 1.0 as `1`, so this may well be a column of floats that happen to be whole.
+    Int,
+    /// Floats, and integers that a float holds exactly.
+    Float,
+    /// Booleans.
+    Bool,
+    /// Strings.
+    Text,
+    /// Lists, objects, and whatever is no W&B JSON, as text.
+    Json,
+    /// Values of several of these kinds.
+    Mixed,
+}
+
+/// One value of a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Cell<'a> {
+    /// An integer.
+    Int(i64),
+    /// A float.
+    Float(f64),
+    /// A boolean.
+    Bool(bool),
+    /// A string.
+    Text(&'a str),
+    /// A list, an object, an integer beyond 64 bits or what is no W&B JSON, as text.
+    Json(&'a str),
+}
+
+impl Cell<'_> {
+    /// A number as a float; integers beyond 2^53 are rounded.
+    pub const fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Int(value) => Some(*value as f64),
+            Self::Float(value) => Some(*value),
+            _ => None,
+        }
+    }
+}
+
+/// A value that owns its text.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Owned {
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    Text(String),
+    Json(String),
+}
+
+impl Owned {
+    /// The value of an item; `None` for null and for no value.
+    #[inline]
+    pub(super) fn read(value: ItemValue<'_>) -> Option<Self> {
+        Some(match value {
+            ItemValue::Json(text) => match number(text) {
+                Some(Number::Int(value)) => Self::Int(value),
+                Some(Number::Float(value)) if !is_long_integer(text) => Self::Float(value),
+                _ => return Self::read_rare(text),
+            },
+            ItemValue::Number(value) => Self::Float(value),
+            ItemValue::Integer(value) => Self::Int(value),
+            ItemValue::Bool(value) => Self::Bool(value),
+            ItemValue::Text(text) => Self::Text(text.into()),
+            ItemValue::Missing | ItemValue::Null => return None,
+        })
+    }
+
+    fn read_rare(text: &str) -> Option<Self> {
+        Some(match text.as_bytes() {
+            b"null" => return None,
+            b"true" => Self::Bool(true),
+            b"false" => Self::Bool(false),
+            [b'"', ..] => match Value::parse_within(text, Limits::DEFAULT.json_depth) {
+                Ok(Value::String(text)) => Self::Text(text),
+                _ => Self::Json(text.into()),
+            },
+            _ => Self::Json(text.into()),
+        })
+    }
+
+    fn cell(&self) -> Cell<'_> {
+        match self {
+            Self::Int(value) => Cell::Int(*value),
+            Self::Float(value) => Cell::Float(*value),
+            Self::Bool(value) => Cell::Bool(*value),
+            Self::Text(text) => Cell::Text(text),
+            Self::Json(text) => Cell::Json(text),
+        }
+    }
+}
+
+/// Digits only, and more of them than 64 bits hold.
+fn is_long_integer(text: &str) -> bool {
+    text.len() > 18 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+/// The values of a column, without the rows that have none.
+#[derive(Clone, Debug)]
+pub(super) enum Cells {
+    Int(Vec<i64>),
+    Float(Vec<f64>),
+    Bool(Vec<bool>),
+    Text(Vec<String>),
+    Json(Vec<String>),
+    Mixed(Vec<Owned>),
+}
+
+impl Default for Cells {
+    fn default() -> Self {
+        Self::Int(Vec::new())
+    }
+}
+
+impl Cells {
+    /// Adds a value, and changes the kind of the column first if the value needs it.
+    #[inline]
+    pub(super) fn push(&mut self, value: Owned) {
+        match (&mut *self, value) {
+            (Self::Float(cells), Owned::Float(value)) => cells.push(value),
+            (Self::Int(cells), Owned::Int(value)) => cells.push(value),
+            (Self::Float(cells), Owned::Int(value)) if is_exact(value) => cells.push(value as f64),
+            (_, value) => self.push_other(value),
+        }
+    }
+
+    fn push_other(&mut self, value: Owned) {
+        if self.len() == 0 {
+            *self = Self::of_kind(&value);
+        }
+        match (&mut *self, value) {
+            (Self::Bool(cells), Owned::Bool(value)) => cells.push(value),
+            (Self::Text(cells), Owned::Text(text)) => cells.push(text),
+            (Self::Json(cells), Owned::Json(text)) => cells.push(text),
+            (Self::Mixed(cells), value) => cells.push(value),
+            (Self::Float(cells), Owned::Float(value)) => cells.push(value),
+            (Self::Int(cells), Owned::Int(value)) => cells.push(value),
+            (Self::Int(cells), Owned::Float(value)) if cells.iter().all(|cell| is_exact(*cell)) => {
+                let floats = cells.iter().map(|cell| *cell as f64).chain([value]);
+                *self = Self::Float(floats.collect());
+            }
+            (_, value) => {
+                let mut mixed = std::mem::take(self).into_mixed();
+                mixed.push(value);
+                *self = Self::Mixed(mixed);
+            }
+        }
+    }
+
+    fn of_kind(value: &Owned) -> Self {
+        match value {
+            Owned::Int(_) => Self::Int(Vec::new()),
+            Owned::Float(_) => Self::Float(Vec::new()),
+            Owned::Bool(_) => Self::Bool(Vec::new()),
+            Owned::Text(_) => Self::Text(Vec::new()),
+            Owned::Json(_) => Self::Json(Vec::new()),
+        }
+    }
+
+    fn into_mixed(self) -> Vec<Owned> {
+        match self {
+            Self::Int(cells) => cells.into_iter().map(Owned::Int).collect(),
+            Self::Float(cells) => cells.into_iter().map(Owned::Float).collect(),
+            Self::Bool(cells) => cells.into_iter().map(Owned::Bool).collect(),
+            Self::Text(cells) => cells.into_iter().map(Owned::Text).collect(),
+            Self::Json(cells) => cells.into_iter().map(Owned::Json).collect(),
+            Self::Mixed(cells) => cells,
+        }
+    }
+
+    /// Takes the last value away.
+    pub(super) fn pop(&mut self) {
+        match self {
+            Self::Int(cells) => drop(cells.pop()),
+            Self::Float(cells) => drop(cells.pop()),
+            Self::Bool(cells) => drop(cells.pop()),
+            Self::Text(cells) | Self::Json(cells) => drop(cells.pop()),
+            Self::Mixed(cells) => drop(cells.pop()),
+        }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        match self {
+            Self::Int(cells) => cells.len(),
+            Self::Float(cells) => cells.len(),
+            Self::Bool(cells) => cells.len(),
+            Self::Text(cells) | Self::Json(cells) => cells.len(),
+            Self::Mixed(cells) => cells.len(),
+        }
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<Cell<'_>> {
+        match self {
+            Self::Int(cells) => cells.get(index).map(|value| Cell::Int(*value)),
+            Self::Float(cells) => cells.get(index).map(|value| Cell::Float(*value)),
+            Self::Bool(cells) => cells.get(index).map(|value| Cell::Bool(*value)),
+            Self::Text(cells) => cells.get(index).map(|text| Cell::Text(text)),
+            Self::Json(cells) => cells.get(index).map(|text| Cell::Json(text)),
+            Self::Mixed(cells) => cells.get(index).map(Owned::cell),
+        }
+    }
+
+    pub(super) const fn kind(&self) -> ColumnKind {
+        match self {
+            Self::Int(_) => ColumnKind::Int,
+            Self::Float(_) => ColumnKind::Float,
+            Self::Bool(_) => ColumnKind::Bool,
+            Self::Text(_) => ColumnKind::Text,
+            Self::Json(_) => ColumnKind::Json,
+            Self::Mixed(_) => ColumnKind::Mixed,
+        }
+    }
+}
+
+/// Whether a float holds the integer exactly.
+const fn is_exact(value: i64) -> bool {
+    value.unsigned_abs() <= 1 << 53
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(texts: &[&str]) -> Cells {
+        let mut cells = Cells::default();
+        for value in texts.iter().filter_map(|text| Owned::read(ItemValue::Json(text))) {
+            cells.push(value);
+        }
+        cells
+    }
+
+    #[test]
+    fn a_column_is_of_one_kind_as_long_as_nothing_is_lost() {
+        for (texts, want) in [
+            (&["1", "2"][..], ColumnKind::Int),
+            (&["1", "2.5", "3"], ColumnKind::Float),
+            (&["NaN", "Infinity"], ColumnKind::Float),
+            (&["true", "false"], ColumnKind::Bool),
+            (&["\"a\"", "\"b\""], ColumnKind::Text),
+            (&["[1]", "{}", "{bad", "123456789012345678901"], ColumnKind::Json),
+            (&["1", "\"a\""], ColumnKind::Mixed),
+            (&["9007199254740993", "0.5"], ColumnKind::Mixed),
+            (&["0.5", "9007199254740993"], ColumnKind::Mixed),
+        ] {
+            let cells = cells(texts);
+            assert_eq!((cells.kind(), cells.len()), (want, texts.len()), "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn a_clash_of_kinds_loses_no_value() {
+        let cells = cells(&["1", "0.5", "\"x\"", "true", "[1, 2]", "null", "9223372036854775808"]);
+        let found: Vec<_> = (0..cells.len()).filter_map(|i| cells.get(i)).collect();
+        assert_eq!(
+            found,
+            [
+                Cell::Float(1.0),
+                Cell::Float(0.5),
+                Cell::Text("x"),
+                Cell::Bool(true),
+                Cell::Json("[1, 2]"),
+                Cell::Json("9223372036854775808"),
+            ]
+        );
+    }
+}

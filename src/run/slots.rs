@@ -1,0 +1,190 @@
+//! Keys numbered in the order in which they first appear, found again without hashing.
+//!
+//! The records of a log repeat the same keys thousands of times, most often in the same order. So each
+//! key remembers which one followed it last time, and an item is first compared, bytes to bytes, with
+//! that one. Go writes the items of a row in random order; then the bytes are looked up.
+//!
+//! ```text
+//! HistoryItem, SummaryItem, ConfigItem:  1 key | 2 nested_key*   16 value_json
+//!                                        `------ form -------'
+//! ```
+
+use crate::cursor::Cursor;
+use crate::record::{HistoryItem, ItemValue};
+use std::collections::{BTreeMap, HashMap};
+use std::str;
+
+/// The elements of a key.
+pub(super) type Path = Vec<String>;
+
+/// The numbering of the keys of one kind of message.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slots {
+    forms: Vec<Form>,
+    by_form: HashMap<Box<[u8]>, usize>,
+    by_path: BTreeMap<Path, usize>,
+    /// The form that the last item had.
+    last: usize,
+    /// The form that the next item is expected to have.
+    expected: usize,
+}
+
+/// The encoded key of an item. The same key has two forms if it comes both as `key` and `nested_key`.
+#[derive(Clone, Debug)]
+struct Form {
+    bytes: Box<[u8]>,
+    slot: usize,
+    next: usize,
+}
+
+impl Slots {
+    /// The number of the item's key, and its value; `None` if the item is malformed.
+    #[inline]
+    pub(super) fn find<'a>(&mut self, item: &'a [u8]) -> Option<(usize, ItemValue<'a>)> {
+        if let Some(form) = self.forms.get(self.expected)
+            && let Some(rest) = item.strip_prefix(&*form.bytes)
+            && let Some(value) = json_alone(rest)
+        {
+            self.last = self.expected;
+            self.expected = form.next;
+            return Some((form.slot, value));
+        }
+        self.search(item)
+    }
+
+    fn search<'a>(&mut self, item: &'a [u8]) -> Option<(usize, ItemValue<'a>)> {
+        let Some((bytes, value)) = split(item) else {
+            let item = HistoryItem::read(item)?;
+            return Some((self.slot(&item)?, item.value));
+        };
+        let form = match self.by_form.get(bytes) {
+            Some(&form) => form,
+            None => {
+                let slot = self.slot(&HistoryItem::read(item)?)?;
+                let form = self.forms.len();
+                self.forms.push(Form { bytes: bytes.into(), slot, next: 0 });
+                self.by_form.insert(bytes.into(), form);
+                form
+            }
+        };
+        if let Some(last) = self.forms.get_mut(self.last) {
+            last.next = form;
+        }
+        let found = self.forms.get(form)?;
+        self.last = form;
+        self.expected = found.next;
+        Some((found.slot, value))
+    }
+
+    fn slot(&mut self, item: &HistoryItem<'_>) -> Option<usize> {
+        let path: Path = item.path.elements().map(Into::into).collect();
+        if path.len() > DEPTH {
+            return None;
+        }
+        let new = self.by_path.len();
+        Some(*self.by_path.entry(path).or_insert(new))
+    }
+
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_path.len()
+    }
+
+    /// The number of a key.
+    pub(super) fn get(&self, path: &[String]) -> Option<usize> {
+        self.by_path.get(path).copied()
+    }
+
+    /// The keys and their numbers in order, which puts each key right before those below it.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Path, usize)> {
+        self.by_path.iter().map(|(path, &slot)| (path, slot))
+    }
+}
+
+/// Cuts an item that is a key and a `value_json`, in that order and nothing else, between the two.
+fn split(item: &[u8]) -> Option<(&[u8], ItemValue<'_>)> {
+    let mut cursor = Cursor::new(item);
+    while let Some(KEY | NESTED_KEY) = cursor.rest().first().copied() {
+        cursor.u8();
+        let length = usize::try_from(cursor.varint()?).ok()?;
+        cursor.take(length)?;
+    }
+    let form = item.get(..item.len() - cursor.rest().len())?;
+    Some((form, json_alone(cursor.rest())?))
+}
+
+/// The text of a `value_json` field, if the bytes are nothing else.
+#[inline]
+fn json_alone(bytes: &[u8]) -> Option<ItemValue<'_>> {
+    let mut cursor = Cursor::new(bytes.strip_prefix(&VALUE_JSON)?);
+    let length = cursor.varint()?;
+    if length != cursor.rest().len() as u64 {
+        return None;
+    }
+    let text = str::from_utf8(cursor.rest()).ok()?;
+    Some(if text.is_empty() { ItemValue::Missing } else { ItemValue::Json(text) })
+}
+
+const KEY: u8 = 0x0a;
+const NESTED_KEY: u8 = 0x12;
+const VALUE_JSON: [u8; 2] = [0x82, 0x01];
+
+/// Deepest key; W&B's own readers recurse over it, and so does a tree of values.
+const DEPTH: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::wandb_internal as pb;
+    use prost::Message;
+
+    fn item(key: &str, nested: &[&str], json: &str) -> Vec<u8> {
+        let nested_key = nested.iter().map(|element| (*element).into()).collect();
+        pb::SummaryItem { key: key.into(), nested_key, value_json: json.into() }.encode_to_vec()
+    }
+
+    #[test]
+    fn a_key_has_one_number_in_whatever_form_and_order_it_comes() {
+        let mut slots = Slots::default();
+        let rows = [["a", "b", "c"], ["a", "b", "c"], ["c", "a", "b"], ["b", "c", "a"]];
+        let mut seen = HashMap::new();
+        for (i, key) in rows.iter().flatten().enumerate() {
+            let text = i.to_string();
+            let item = if i % 2 == 0 { item(key, &[], &text) } else { item("", &[key], &text) };
+            let (slot, value) = slots.find(&item).unwrap();
+            assert_eq!(value, ItemValue::Json(&text));
+            assert_eq!(*seen.entry(key).or_insert(slot), slot, "{key}");
+        }
+        assert_eq!(slots.len(), 3);
+    }
+
+    #[test]
+    fn it_finds_what_the_decoder_of_items_finds() {
+        let mut slots = Slots::default();
+        let mut odd = item("", &["a", "b"], "1");
+        odd.extend_from_slice(&[0x20, 1]);
+        let typed = odd.clone();
+        odd.extend_from_slice(&[0x12, 1, b'c']);
+        for bytes in [item("x", &["y"], "2"), typed, odd, item("", &[], ""), item("x", &[], "")] {
+            let want = HistoryItem::read(&bytes).unwrap();
+            let (slot, value) = slots.find(&bytes).unwrap();
+            let path: Path = want.path.elements().map(Into::into).collect();
+            assert_eq!((Some(slot), value), (slots.get(&path), want.value));
+        }
+    }
+
+    #[test]
+    fn malformed_items_have_no_number() {
+        let mut slots = Slots::default();
+        let good = item("a", &[], "1");
+        assert!(slots.find(&good).is_some());
+        assert!(slots.find(&good[..good.len() - 1]).is_none());
+        assert!(
+            slots.find(&[0x0a, 1, 0xff, 0x82, 1, 1, b'1']).is_none(),
+            "a key that is not UTF-8"
+        );
+        assert!(slots.find(&[0x0a, 1, b'a', 0x82, 1, 1, 0xff]).is_none(), "nor is this value");
+        assert!(slots.find(&item("", &["x"; 129], "1")).is_none(), "too deep");
+        assert!(slots.find(&good).is_some());
+    }
+}
