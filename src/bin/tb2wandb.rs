@@ -1,1 +1,2 @@
+//! `tb2wandb`.
 fn main() {}

@@ -1,7 +1,9 @@
 //! `.wandb` files as sequences of records: read, followed while they grow, and written.
 
+mod discover;
 mod reader;
 mod writer;
 
+pub use discover::{LogFile, find, locate};
 pub use reader::{Reader, ReaderOptions};
 pub use writer::LogWriter;

@@ -3,11 +3,13 @@
 //! Each record is one protobuf message `wandb_internal.Record`: a number, one of some twenty kinds of
 //! body, and bookkeeping. Field numbers are those of wandb 0.31.0; none has ever been reused.
 
+mod filter;
 mod history;
 mod key;
 mod kind;
 pub mod render;
 
+pub use filter::KeyFilter;
 pub(crate) use history::read_step;
 pub use history::{HistoryItem, HistoryView, ItemValue, KeyPath};
 pub use key::{join_key, split_key};
@@ -84,6 +86,14 @@ impl<'a> RawRecord<'a> {
     pub fn decode(&self) -> Result<crate::proto::wandb_internal::Record> {
         prost::Message::decode(self.payload)
             .map_err(|error: prost::DecodeError| self.message_error(error.to_string()))
+    }
+
+    /// Appends the record as one line of JSON, see [`render::record_json`].
+    ///
+    /// # Errors
+    /// When the bytes are not a protobuf message; `out` is then as it was.
+    pub fn append_json(&self, out: &mut String) -> Result<()> {
+        render::record_json(self.payload, out).map_err(|error| self.malformed(error))
     }
 
     pub(crate) fn malformed(&self, error: Malformed) -> Error {

@@ -450,9 +450,10 @@ fn date(days: i64) -> (i64, i64, i64) {
     if month < 10 { (year, month + 3, day) } else { (year + 1, month - 9, day) }
 }
 
-/// What JSON asks to escape, and the control characters that it does not mention.
+/// What JSON asks to escape, and what it does not mention but programs take for a line end: the control
+/// characters and Unicode's separators of lines and paragraphs.
 fn needs_escape(c: char) -> bool {
-    c == '"' || c == '\\' || c.is_control()
+    matches!(c, '"' | '\\' | '\u{2028}' | '\u{2029}') || c.is_control()
 }
 
 /// Writes a comma, except the first time.

@@ -19,7 +19,7 @@ mod leaves;
 mod load;
 mod metrics;
 mod overview;
-mod slots;
+pub(crate) mod slots;
 mod summary;
 mod terminal;
 

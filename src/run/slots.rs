@@ -15,11 +15,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::str;
 
 /// The elements of a key.
-pub(super) type Path = Vec<String>;
+pub(crate) type Path = Vec<String>;
 
 /// The numbering of the keys of one kind of message.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     forms: Vec<Form>,
     by_form: HashMap<Box<[u8]>, usize>,
     by_path: BTreeMap<Path, usize>,
@@ -40,7 +40,7 @@ struct Form {
 impl Slots {
     /// The number of the item's key, and its value; `None` if the item is malformed.
     #[inline]
-    pub(super) fn find<'a>(&mut self, item: &'a [u8]) -> Option<(usize, ItemValue<'a>)> {
+    pub(crate) fn find<'a>(&mut self, item: &'a [u8]) -> Option<(usize, ItemValue<'a>)> {
         if let Some(form) = self.forms.get(self.expected)
             && let Some(rest) = item.strip_prefix(&*form.bytes)
             && let Some(value) = json_alone(rest)
@@ -86,17 +86,17 @@ impl Slots {
     }
 
     /// How many keys there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.by_path.len()
     }
 
     /// The number of a key.
-    pub(super) fn get(&self, path: &[String]) -> Option<usize> {
+    pub(crate) fn get(&self, path: &[String]) -> Option<usize> {
         self.by_path.get(path).copied()
     }
 
     /// The keys and their numbers in order, which puts each key right before those below it.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Path, usize)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Path, usize)> {
         self.by_path.iter().map(|(path, &slot)| (path, slot))
     }
 }

@@ -1,1 +1,94 @@
-fn main() {}
+//! `wandb-offline`: look into the logs of W&B runs, without a server.
+
+mod cat;
+mod export;
+mod info;
+mod list;
+#[path = "../support/mod.rs"]
+mod support;
+
+use clap::{Parser, Subcommand};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use support::Exit;
+use wandb_offline::{Error, ErrorKind, Result};
+
+/// Look into the logs of Weights & Biases runs, without a server, a login or Python.
+///
+/// A RUN is a .wandb file, a run directory, its files/, or a directory of runs, whose latest is meant.
+/// Damage in a log never hides what is readable: it is passed over and told on stderr.
+#[derive(Debug, Parser)]
+#[command(name = PROGRAM, version, after_help = EXIT_CODES)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the runs under a directory.
+    Ls(list::Args),
+    /// Show a run: state, config, summary and the end of its console output.
+    Info(info::Args),
+    /// Print the records of a log, one line of JSON each.
+    Cat(cat::Args),
+    /// Export the history of a run, one line per row, in full resolution.
+    Export(export::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Ls(args) => list::run(&args),
+        Command::Info(args) => info::run(&args),
+        Command::Cat(args) => cat::run(&args),
+        Command::Export(args) => export::run(&args),
+    };
+    support::end(PROGRAM, result)
+}
+
+/// Standard output, buffered.
+fn stdout() -> io::BufWriter<io::StdoutLock<'static>> {
+    io::BufWriter::with_capacity(64 << 10, io::stdout().lock())
+}
+
+/// Flushes `out`, after which what was written has been written.
+fn finish(out: &mut impl Write) -> Result<()> {
+    out.flush().map_err(print_error)
+}
+
+fn print_error(source: io::Error) -> Error {
+    Error::new(ErrorKind::Io { action: "print", source })
+}
+
+/// Says on stderr what a log lacks; the code for it.
+fn tell_damage(
+    gaps: &wandb_offline::io::GapReport,
+    undecodable: u64,
+    path: &std::path::Path,
+) -> Exit {
+    for gap in gaps.gaps().iter().take(GAPS_TOLD) {
+        support::complain(PROGRAM, &format!("{gap}: {}", path.display()));
+    }
+    let rest = gaps.count().saturating_sub(GAPS_TOLD as u64);
+    if rest > 0 {
+        let more = support::count(rest, "more gap");
+        support::complain(PROGRAM, &format!("{more}: {}", path.display()));
+    }
+    if undecodable > 0 {
+        let records = support::count(undecodable, "record");
+        let path = path.display();
+        support::complain(PROGRAM, &format!("{records} left out, not a valid message: {path}"));
+    }
+    if gaps.is_lossy() || undecodable > 0 { Exit::Partly } else { Exit::Done }
+}
+
+const PROGRAM: &str = "wandb-offline";
+
+const GAPS_TOLD: usize = 20;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  done, but a log is damaged and something in it could not be read";

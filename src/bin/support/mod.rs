@@ -1,0 +1,66 @@
+//! What both programs share: how they end and how they show text that comes from data.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+/// How a program ended. The numbers are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(dead_code, reason = "each program uses some of them")]
+pub(crate) enum Exit {
+    /// Everything was done.
+    Done = 0,
+    /// It was done in part, or something was lost on the way.
+    Partly = 3,
+    /// Nothing was done.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Ends a program whose work gave `result`. A reader that closed the pipe has had enough, which is fine.
+pub(crate) fn end(program: &str, result: Result<Exit, wandb_offline::Error>) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) if error.is_broken_pipe() => Exit::Done.into(),
+        Err(error) => {
+            complain(program, &error);
+            let usage = matches!(error.kind(), wandb_offline::ErrorKind::Setting { .. });
+            if usage { Exit::Usage.into() } else { Exit::Failed.into() }
+        }
+    }
+}
+
+/// Tells on stderr what is wrong. That stderr may be closed is nobody's problem.
+pub(crate) fn complain(program: &str, what: &dyn fmt::Display) {
+    let mut stderr = io::stderr().lock();
+    let text = shown(&what.to_string(), stderr.is_terminal());
+    let _ = writeln!(stderr, "{program}: {text}");
+}
+
+/// Text from data, with control characters escaped if a terminal would obey them.
+pub(crate) fn shown(text: &str, terminal: bool) -> String {
+    if !terminal || !text.contains(char::is_control) {
+        return text.to_owned();
+    }
+    text.chars().fold(String::new(), |mut shown, c| {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+        shown
+    })
+}
+
+/// `1 row`, `2 rows`.
+#[allow(dead_code, reason = "each program uses some of them")]
+pub(crate) fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}

@@ -1,0 +1,116 @@
+//! Finding the logs of runs under a directory.
+//!
+//! ```text
+//! wandb/                                      (or .wandb/)
+//!   offline-run-YYYYMMDD_HHMMSS-<id>/         (online runs: run-...)
+//!     run-<id>.wandb                          the log
+//!     run-<id>.wandb.synced                   left by a successful `wandb sync`
+//!     files/
+//!   latest-run -> offline-run-...             a link, or every run would be found twice
+//! ```
+
+use crate::error::{Error, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use walkdir::WalkDir;
+
+/// The log of a run, found on disk. What is in it has not been looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogFile {
+    /// The `.wandb` file.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last written to.
+    pub modified: SystemTime,
+    /// Whether `wandb sync` marked it as uploaded.
+    pub synced: bool,
+}
+
+impl LogFile {
+    /// The log `path`, which must be a file.
+    ///
+    /// # Errors
+    /// When the file is not there or cannot be looked at.
+    pub fn at(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let metadata = fs::metadata(&path).map_err(|error| Error::io("read", &path, error))?;
+        let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut mark = path.clone().into_os_string();
+        mark.push(".synced");
+        let synced = Path::new(&mark).exists();
+        Ok(Self { path, size: metadata.len(), modified, synced })
+    }
+
+    /// The run directory the log is in.
+    pub fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or_else(|| Path::new(""))
+    }
+}
+
+/// Finds every `.wandb` file at or under `root`, ordered by path, which orders runs by the time in their
+/// names. Links are not followed, except `root` itself. What cannot be read is returned beside.
+pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
+    let root = root.as_ref();
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for entry in WalkDir::new(root).sort_by_file_name() {
+        match entry {
+            Ok(entry) if is_log(entry.path()) && !entry.path().is_dir() => {
+                if entry.path_is_symlink() && entry.depth() > 0 {
+                    continue;
+                }
+                match LogFile::at(entry.path()) {
+                    Ok(log) => found.push(log),
+                    Err(error) => errors.push(error),
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let path = error.path().unwrap_or(root).to_owned();
+                errors.push(Error::io("look into", path, error.into()));
+            }
+        }
+    }
+    (found, errors)
+}
+
+/// The one log that `path` means: a `.wandb` file, a run directory or its `files/`, or a directory of
+/// runs, whose latest it then is.
+///
+/// # Errors
+/// When there is no log there, or a run directory holds several.
+pub fn locate(path: impl AsRef<Path>) -> Result<LogFile> {
+    let path = path.as_ref();
+    if !fs::metadata(path).map_err(|error| Error::io("read", path, error))?.is_dir() {
+        return LogFile::at(path);
+    }
+    let parent = path.file_name().filter(|name| *name == "files").and_then(|_| path.parent());
+    for dir in [Some(path), parent].into_iter().flatten() {
+        match logs_in(dir)?.as_slice() {
+            [] => {}
+            [one] => return LogFile::at(one),
+            [first, ..] => {
+                let reason = format!("several logs here, name one of them, such as {first:?}");
+                return Err(Error::misuse(reason).at(dir));
+            }
+        }
+    }
+    let (found, _) = find(path);
+    let latest = found.into_iter().max_by(|a, b| a.dir().file_name().cmp(&b.dir().file_name()));
+    latest.ok_or_else(|| Error::misuse("no .wandb file in this directory").at(path))
+}
+
+fn logs_in(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(dir).map_err(|error| Error::io("look into", dir, error))?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut logs: Vec<_> = paths.filter(|path| is_log(path) && path.is_file()).collect();
+    logs.sort();
+    Ok(logs)
+}
+
+fn is_log(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "wandb")
+        && path.file_stem().is_some_and(|stem| !stem.is_empty())
+}
