@@ -27,6 +27,7 @@ impl<'a> Fields<'a> {
         self.length - self.cursor.rest().len()
     }
 
+    #[inline]
     fn read(&mut self) -> Option<Field<'a>> {
         let mut cursor = self.cursor;
         let (number, wire_type) = key(&mut cursor)?;

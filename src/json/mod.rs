@@ -7,12 +7,12 @@
 //! ```
 //! use wandb_offline::json::Value;
 //!
-//! let value = Value::parse(r#"{"loss": [1e-05, NaN], "n": 9007199254740993}"#)?;
+//! let value = Value::parse(r#"{"loss": [5e-01, NaN], "n": 9007199254740993}"#)?;
 //! assert_eq!(value.get("n").and_then(Value::as_i64), Some(9007199254740993));
-//! assert_eq!(value.to_string(), r#"{"loss":[1e-5,NaN],"n":9007199254740993}"#);
+//! assert_eq!(value.to_string(), r#"{"loss":[0.5,NaN],"n":9007199254740993}"#);
 //! // For programs that speak standard JSON only:
 //! let standard = serde_json::to_string(&value)?;
-//! assert_eq!(standard, r#"{"loss":[1e-5,"NaN"],"n":9007199254740993}"#);
+//! assert_eq!(standard, r#"{"loss":[0.5,"NaN"],"n":9007199254740993}"#);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

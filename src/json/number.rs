@@ -1,7 +1,5 @@
 //! Numbers, the commonest value of all, read without building a [`Value`](super::Value).
 
-use std::str;
-
 /// A number as its text states it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "a number is one of these")]
@@ -38,80 +36,105 @@ impl Number {
 /// ```
 #[inline]
 pub fn number(text: &str) -> Option<Number> {
-    let scanned = Scan::new(text.as_bytes())?;
-    if scanned.length == text.len() { scanned.value(text) } else { None }
+    let bytes = text.as_bytes();
+    let whole = Whole::new(bytes)?;
+    match (bytes.get(whole.end), bytes.get(whole.end + 1)) {
+        (None, _) => whole.integer(text),
+        // From here on std is as strict as JSON.
+        (Some(b'.'), Some(b'0'..=b'9')) | (Some(b'e' | b'E'), _) if whole.has_digits() => {
+            text.parse().ok().map(Number::Float)
+        }
+        _ => token(bytes).filter(|(length, _)| *length == bytes.len()).map(|(_, value)| value),
+    }
 }
 
-/// A number at the front of some bytes.
+/// The number that `text` begins with, how many bytes it takes, and whether it is an integer.
+pub(super) fn number_prefix(text: &str) -> Option<(Number, usize, bool)> {
+    let bytes = text.as_bytes();
+    let whole = Whole::new(bytes)?;
+    if !whole.has_digits() {
+        return token(bytes).map(|(length, value)| (value, length, false));
+    }
+    let mut end = whole.end;
+    if bytes.get(end) == Some(&b'.') {
+        end = digits_from(bytes, end + 1)?;
+    }
+    if matches!(bytes.get(end), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+        end = digits_from(bytes, end + 1 + sign)?;
+    }
+    let text = text.get(..end)?;
+    if end == whole.end {
+        return Some((whole.integer(text)?, end, true));
+    }
+    Some((Number::Float(text.parse().ok()?), end, false))
+}
+
+/// The sign and the digits before the point.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scan {
-    /// How many bytes it takes.
-    pub(super) length: usize,
-    /// Whether it is digits only, apart from the sign.
-    pub(super) integer: bool,
+struct Whole {
     negative: bool,
-    /// The value of the digits, as long as they fit.
-    magnitude: Option<u64>,
+    /// The value of the digits, modulo 2^64.
+    digits: u64,
+    end: usize,
 }
 
-impl Scan {
-    /// Measures the number that `bytes` begin with.
+impl Whole {
+    /// Reads them; `None` if there are zeros in front.
     #[inline]
-    pub(super) fn new(bytes: &[u8]) -> Option<Self> {
+    fn new(bytes: &[u8]) -> Option<Self> {
         let negative = bytes.first() == Some(&b'-');
         let start = usize::from(negative);
-        let mut at = start;
-        let mut value = 0u64;
-        let mut fits = true;
-        while let Some(digit) = digit(bytes, at) {
-            let next = value.checked_mul(10).and_then(|v| v.checked_add(u64::from(digit)));
-            fits &= next.is_some();
-            value = next.unwrap_or(0);
-            at += 1;
+        let (mut end, mut digits) = (start, 0u64);
+        while let Some(digit) = digit(bytes, end) {
+            digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
+            end += 1;
         }
-        if at == start {
-            return Self::token(bytes, start, negative);
-        }
-        if at - start > 1 && bytes.get(start) == Some(&b'0') {
+        let padded = end > start + 1 && bytes.get(start) == Some(&b'0');
+        (!padded).then_some(Self { negative, digits, end })
+    }
+
+    #[inline]
+    const fn has_digits(&self) -> bool {
+        self.end > self.negative as usize
+    }
+
+    /// The value of `text`, which is these digits and nothing else.
+    #[inline]
+    fn integer(&self, text: &str) -> Option<Number> {
+        if !self.has_digits() {
             return None;
         }
-        let digits = at;
-        if bytes.get(at) == Some(&b'.') {
-            at = digits_from(bytes, at + 1)?;
+        if self.end > DIGITS_THAT_FIT {
+            return Some(long_integer(text));
         }
-        if matches!(bytes.get(at), Some(b'e' | b'E')) {
-            let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-            at = digits_from(bytes, at + 1 + sign)?;
-        }
-        let magnitude = fits.then_some(value);
-        Some(Self { length: at, integer: at == digits, negative, magnitude })
+        Some(match (i64::try_from(self.digits), self.negative) {
+            (Ok(0), true) => Number::Float(-0.0),
+            (Ok(value), true) => Number::Int(-value),
+            (Ok(value), false) => Number::Int(value),
+            (Err(_), _) => long_integer(text),
+        })
     }
+}
 
-    fn token(bytes: &[u8], start: usize, negative: bool) -> Option<Self> {
-        let rest = bytes.get(start..)?;
-        let length = match (rest.starts_with(b"Infinity"), rest.starts_with(b"NaN")) {
-            (true, _) => start + 8,
-            (_, true) if !negative => start + 3,
-            _ => return None,
-        };
-        Some(Self { length, integer: false, negative, magnitude: None })
+#[cold]
+fn long_integer(text: &str) -> Number {
+    if let Ok(value) = text.parse() {
+        return Number::Int(value);
     }
+    if let Ok(value) = text.parse() {
+        return Number::UInt(value);
+    }
+    Number::Float(text.parse().unwrap_or(f64::NAN))
+}
 
-    /// The value, where `text` is the text of the number.
-    #[inline]
-    pub(super) fn value(self, text: &str) -> Option<Number> {
-        match (self.integer, self.magnitude, self.negative) {
-            (true, Some(0), true) => Some(Number::Float(-0.0)),
-            (true, Some(value), false) => {
-                Some(i64::try_from(value).map_or(Number::UInt(value), Number::Int))
-            }
-            (true, Some(value), true) if value <= 1 << 63 => {
-                Some(Number::Int((value as i64).wrapping_neg()))
-            }
-            // std reads "NaN" and "Infinity" as well, in any case; Scan has seen to the case.
-            _ => text.parse().ok().map(Number::Float),
-        }
-    }
+/// The bare token that `bytes` begin with.
+#[cold]
+fn token(bytes: &[u8]) -> Option<(usize, Number)> {
+    let tokens: [(&[u8], f64); 3] =
+        [(b"NaN", f64::NAN), (b"Infinity", f64::INFINITY), (b"-Infinity", f64::NEG_INFINITY)];
+    let found = tokens.into_iter().find(|(token, _)| bytes.starts_with(token));
+    found.map(|(token, value)| (token.len(), Number::Float(value)))
 }
 
 #[inline]
@@ -128,6 +151,9 @@ fn digits_from(bytes: &[u8], at: usize) -> Option<usize> {
     }
     (end > at).then_some(end)
 }
+
+/// So many characters of digits and sign always fit into 64 bits.
+const DIGITS_THAT_FIT: usize = 19;
 
 #[cfg(test)]
 mod tests {
@@ -164,10 +190,25 @@ mod tests {
     }
 
     #[test]
+    fn a_number_at_the_front_is_measured() {
+        for (text, length) in
+            [("1,", 1), ("-0.5e-3]", 7), ("1e+06 ", 5), ("NaN}", 3), ("-Infinity", 9)]
+        {
+            let (_, found, _) = number_prefix(text).unwrap();
+            assert_eq!(found, length, "{text}");
+            assert!(number(&text[..length]).is_some());
+        }
+        for text in ["", "-", "1.", "1.e5", "1e", "01", "-NaN", "x"] {
+            assert!(number_prefix(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_number_is_none() {
         for text in [
             "", "-", "+1", ".5", "1.", "1e", "1e+", "01", "-01", "nan", "inf", "-NaN", "1 ", " 1",
-            "0x1", "1_0", "null", "true", "\"1\"", "infinity", "1é",
+            "0x1", "1.e5", "1.5.", "1.5e", "--1", "1-", "1_0", "null", "true", "\"1\"", "infinity",
+            "1é",
         ] {
             assert_eq!(number(text), None, "{text:?}");
         }

@@ -1,7 +1,7 @@
 //! The tolerant parser.
 
 use super::Value;
-use super::number::{Number, Scan};
+use super::number::{Number, number_prefix};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -118,20 +118,19 @@ impl Parser<'_> {
     }
 
     fn number(&mut self) -> Result<Value, ParseError> {
-        let Some(scan) = Scan::new(self.rest().as_bytes()) else {
+        let rest = self.rest();
+        let Some((number, length, integer)) = number_prefix(rest) else {
             return Err(self.error("malformed number"));
         };
-        let text = self.rest().get(..scan.length).unwrap_or_default();
-        let value = match scan.value(text) {
-            Some(Number::Int(value)) => Value::Int(value),
-            Some(Number::UInt(value)) => Value::UInt(value),
-            Some(Number::Float(value)) if scan.integer && value != 0.0 => {
-                Value::BigInt(text.into())
+        let value = match number {
+            Number::Int(value) => Value::Int(value),
+            Number::UInt(value) => Value::UInt(value),
+            Number::Float(value) if integer && value != 0.0 => {
+                Value::BigInt(rest.get(..length).unwrap_or_default().into())
             }
-            Some(Number::Float(value)) => Value::Float(value),
-            None => return Err(self.error("malformed number")),
+            Number::Float(value) => Value::Float(value),
         };
-        self.at += scan.length;
+        self.at += length;
         Ok(value)
     }
 

@@ -31,9 +31,9 @@ pub enum Value {
     /// Text.
     String(String),
     /// A list.
-    Array(Vec<Value>),
+    Array(Vec<Self>),
     /// An object; its keys are sorted.
-    Object(BTreeMap<String, Value>),
+    Object(BTreeMap<String, Self>),
 }
 
 impl Value {

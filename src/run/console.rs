@@ -15,6 +15,7 @@ pub struct Console {
     stdout: Terminal,
     stderr: Terminal,
     lines: Lines,
+    logger_lines: u64,
 }
 
 /// Where a console line came from.
@@ -44,7 +45,7 @@ impl Console {
     /// A console that keeps the last `lines` lines.
     pub(super) fn new(lines: usize) -> Self {
         let lines = Lines { kept: VecDeque::new(), kept_at_most: lines, count: 0 };
-        Self { stdout: Terminal::default(), stderr: Terminal::default(), lines }
+        Self { stdout: Terminal::default(), stderr: Terminal::default(), lines, logger_lines: 0 }
     }
 
     /// Writes a fragment to a stream.
@@ -71,6 +72,7 @@ impl Console {
         for line in text.lines() {
             let number = self.lines.push(Stream::Logger, None);
             self.lines.fill(number, line);
+            self.logger_lines += 1;
         }
     }
 
@@ -79,8 +81,15 @@ impl Console {
         self.lines.count
     }
 
+    /// How many of them came from loggers.
+    pub const fn logger_lines(&self) -> u64 {
+        self.logger_lines
+    }
+
     /// The lines kept, oldest first, in the order in which they were begun.
-    pub fn lines(&self) -> impl ExactSizeIterator<Item = &ConsoleLine> + DoubleEndedIterator {
+    pub fn lines(
+        &self,
+    ) -> impl ExactSizeIterator<Item = &ConsoleLine> + DoubleEndedIterator + Clone {
         self.lines.kept.iter()
     }
 }

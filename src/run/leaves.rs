@@ -63,12 +63,11 @@ impl Leaves {
             }
         };
         // In all layouts but the rarest the text ends the item.
-        let range = if item.ends_with(text.as_bytes()) {
-            end.checked_sub(text.len())?..end
-        } else {
+        if text.as_bytes().as_ptr_range().end != item.as_ptr_range().end {
             self.stage_typed(slot, value);
             return Some(slot);
-        };
+        }
+        let range = end.checked_sub(text.len())?..end;
         self.staged.push(Change { slot, range, typed: false });
         Some(slot)
     }

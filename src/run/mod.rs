@@ -143,7 +143,10 @@ impl RunState {
     fn apply_rare(&mut self, kind: RecordKind, message: &[u8]) -> Result<(), DecodeError> {
         match kind {
             RecordKind::Run => {
-                let config = self.info.apply_run(message)?;
+                let again = self.info.run().is_some();
+                let mut config = self.info.apply_run(message)?;
+                // What the client repeats under `_wandb` is telemetry, not config.
+                config.update.retain(|item| !again || item.key != "_wandb");
                 self.config.apply(&config, self.json_depth);
             }
             RecordKind::Config => {

@@ -1,6 +1,6 @@
 //! A run at a glance, as W&B's own tools show it.
 
-use super::{ConsoleLine, RunState};
+use super::{ConsoleLine, RunState, Stream};
 use crate::json::Value;
 use prost_types::Timestamp;
 use std::path::Path;
@@ -54,13 +54,14 @@ impl RunState {
 
     /// The run as one object with the members that `wandb leet inspect --summary --json` prints.
     ///
-    /// Unlike there, lines of loggers and of wandb 0.12 are among the console lines, and a log without
-    /// summary records has the summary its rows come to.
+    /// As there, the console is what was printed: lines of loggers are not part of it. Unlike there, the
+    /// console lines of wandb 0.12 are, and a log without summary records has the summary its rows come
+    /// to.
     pub fn overview(&self, file: &Path, last_write: SystemTime, now: SystemTime) -> Value {
         let info = self.info();
         let console = self.console();
-        let lines = console.lines();
-        let tail = lines.len().saturating_sub(CONSOLE_TAIL);
+        let lines = console.lines().filter(|line| line.stream() != Stream::Logger);
+        let tail = lines.clone().count().saturating_sub(CONSOLE_TAIL);
         let tags = info.tags().iter().map(|tag| Value::from(tag.as_str())).collect::<Vec<_>>();
         let exit_code = self.exit().map(|exit| i64::from(exit.code));
         let last_write = last_write.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -71,7 +72,7 @@ impl RunState {
         Value::from_iter([
             ("config", self.config().clone()),
             ("console", Value::Array(lines.skip(tail).map(console_line).collect())),
-            ("console_lines", console.count().into()),
+            ("console_lines", (console.count() - console.logger_lines()).into()),
             ("entity", info.entity().into()),
             ("exit_code", exit_code.into()),
             ("file", file.display().to_string().into()),
