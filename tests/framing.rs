@@ -23,6 +23,25 @@ fn every_fixture_reads_as_the_naive_reader_reads_it() {
 }
 
 #[test]
+fn records_have_the_offsets_lengths_and_kinds_the_official_decoder_finds() {
+    let mut compared = 0;
+    for path in fixtures() {
+        let Ok(want) = std::fs::read_to_string(path.with_file_name("records.tsv")) else {
+            continue;
+        };
+        let mut got = String::new();
+        let mut reader = Reader::open(&path).expect("opens");
+        while let Some(record) = reader.next_record().expect("sound") {
+            let kind = record.kind().expect("a message").map_or("null", |kind| kind.name());
+            got += &format!("{}\t{}\t{kind}\n", record.span.offset, record.payload.len());
+        }
+        assert_eq!(got, want, "{}", path.display());
+        compared += 1;
+    }
+    assert!(compared >= 10, "goldens are there");
+}
+
+#[test]
 fn a_log_encoded_again_from_its_records_is_the_same_file() {
     for path in fixtures() {
         let bytes = std::fs::read(&path).expect("readable");

@@ -29,8 +29,9 @@ pub enum Format {
 
 /// Exports the history of one log, one line per row.
 ///
-/// A nested value is a column of its own, named by its path joined with dots. The first column is
-/// `_step`; the others are ordered by name. Damage is passed over and reported.
+/// A nested value is a column of its own, named by its path joined with dots; should two paths look
+/// alike then, dots within their elements are written `\.`. The first column is `_step`; the others are
+/// ordered by name. Damage is passed over and reported.
 ///
 /// ```
 /// # fn main() -> wandb_offline::Result<()> {
@@ -122,7 +123,7 @@ impl HistoryExport {
         flush(&mut line, out)?;
         Ok(ExportReport {
             rows,
-            columns: table.columns.len(),
+            columns: table.titles.len(),
             missing_keys: table.missing_keys,
             undecodable,
             gaps: reader.gaps().clone(),
@@ -136,7 +137,7 @@ struct Table {
     slots: Slots,
     /// Which column a slot belongs to.
     column_of_slot: Vec<Option<usize>>,
-    columns: Vec<String>,
+    titles: Vec<String>,
     column_of_name: BTreeMap<String, usize>,
     missing_keys: Vec<String>,
     /// The row: for each column the range of its JSON text.
@@ -186,12 +187,14 @@ impl Table {
                 }
             }
         }
-        let column_of_name = columns.iter().cloned().zip(0..).collect();
+        let titles = titles(&columns);
+        let cells = vec![None; columns.len()];
+        let column_of_name = columns.into_iter().zip(0..).collect();
         Self {
             slots: Slots::default(),
             column_of_slot: Vec::new(),
-            cells: vec![None; columns.len()],
-            columns,
+            cells,
+            titles,
             column_of_name,
             missing_keys,
             text: Vec::new(),
@@ -260,14 +263,14 @@ impl Table {
 
     /// The columns that have a value in this row, with its text.
     fn row(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.columns.iter().zip(&self.cells).map(|(name, cell)| {
+        self.titles.iter().zip(&self.cells).map(|(name, cell)| {
             let text = cell.and_then(|(from, to)| self.text.get(from..to));
             (name.as_str(), text.and_then(|text| std::str::from_utf8(text).ok()))
         })
     }
 
     fn csv_header(&self, out: &mut Vec<u8>) {
-        for (i, name) in self.columns.iter().enumerate() {
+        for (i, name) in self.titles.iter().enumerate() {
             if i > 0 {
                 out.push(b',');
             }
@@ -359,6 +362,18 @@ fn path_of(item: &[u8]) -> Option<Vec<String>> {
 
 fn join(path: &[String]) -> String {
     join_key(path.iter().map(String::as_str))
+}
+
+/// What the columns are called: their names without escapes, unless two would be called the same.
+fn titles(names: &[String]) -> Vec<String> {
+    let plain: Vec<_> = names.iter().map(|name| name.replace("\\.", ".")).collect();
+    let mut count = BTreeMap::new();
+    plain.iter().for_each(|title| *count.entry(title.as_str()).or_insert(0) += 1);
+    let title = |(name, plain): (&String, &String)| {
+        let alone = count.get(plain.as_str()) == Some(&1);
+        if alone { plain.clone() } else { name.clone() }
+    };
+    names.iter().zip(&plain).map(title).collect()
 }
 
 /// Calls `leaf` with the joined path and the value of each leaf of `value`.

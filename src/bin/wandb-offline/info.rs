@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use wandb_offline::Result;
 use wandb_offline::json::Value;
 use wandb_offline::log::{self, LogFile};
-use wandb_offline::record::join_key;
 use wandb_offline::run::{self, LoadReport, RunState};
 
 #[derive(Debug, clap::Args)]
@@ -170,7 +169,7 @@ fn flatten(path: &mut Vec<String>, value: &Value, rows: &mut Vec<(String, String
         },
         (None, None) => value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned),
     };
-    rows.push((join_key(path.iter().map(String::as_str)), leaf));
+    rows.push((path.join("."), leaf));
 }
 
 const CONSOLE_LINES: usize = 20;

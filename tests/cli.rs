@@ -1,0 +1,149 @@
+//! The program `wandb-offline`, run as a user runs it.
+#![cfg(feature = "cli")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[test]
+fn ls_lists_each_run_once_and_says_what_became_of_it() {
+    let (out, err, code) = run(&["ls", "fixtures/wandb"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("ID"), "{out}");
+    let misc = lines.iter().find(|line| line.starts_with("misc0001")).expect("listed");
+    assert!(misc.contains("failed") && misc.ends_with("no"), "{misc}");
+    let (json, _, _) = run(&["ls", "fixtures/wandb", "--json"]);
+    assert_eq!(json.lines().count(), lines.len() - 1);
+    let first: serde_json::Value =
+        serde_json::from_str(json.lines().next().unwrap()).expect("JSON");
+    assert_eq!((&first["id"], &first["rows"]), (&"basic001".into(), &12.into()));
+}
+
+#[cfg(unix)]
+#[test]
+fn ls_finds_a_run_once_though_latest_run_links_to_it() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let dir = folder.path().join("offline-run-20260102_030405-minimal1");
+    std::fs::create_dir(&dir).expect("writable");
+    let log = dir.join("run-minimal1.wandb");
+    std::fs::copy(fixture("0.31.0/minimal/run-minimal1.wandb"), &log).expect("copies");
+    std::fs::write(dir.join("run-minimal1.wandb.synced"), "").expect("writable");
+    std::os::unix::fs::symlink(&dir, folder.path().join("latest-run")).expect("links");
+    let (out, _, code) = run(&["ls", &folder.path().display().to_string()]);
+    assert_eq!((code, out.lines().count()), (0, 2), "{out}");
+    assert!(out.lines().nth(1).expect("a run").ends_with("yes"), "{out}");
+}
+
+#[test]
+fn info_shows_what_the_official_reader_shows() {
+    let (out, _, code) = run(&["info", "--json", "fixtures/wandb/0.31.0/basic/run-basic001.wandb"]);
+    assert_eq!(code, 0);
+    let got: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let want =
+        std::fs::read_to_string(fixture("0.31.0/basic/leet-summary.json")).expect("readable");
+    let want: serde_json::Value = serde_json::from_str(&want).expect("JSON");
+    for (member, want) in want.as_object().expect("an object") {
+        let (got, want) = (floats(&got[member]), floats(want));
+        assert_eq!(got, want, "{member}");
+    }
+    let (out, _, _) = run(&["info", "fixtures/wandb/0.31.0/basic"]);
+    assert!(out.contains("state     finished (exit code 0)\n"), "{out}");
+    assert!(out.contains("  stdout  carriagene\n"), "{out}");
+}
+
+#[test]
+fn cat_prints_a_line_of_json_per_record() {
+    let log = "fixtures/wandb/0.31.0/edge/run-edge0001.wandb";
+    let (out, _, code) = run(&["cat", log]);
+    assert_eq!((code, out.lines().count()), (0, 71));
+    let first: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).expect("JSON");
+    assert_eq!((&first["offset"], &first["kind"]), (&7.into(), &"header".into()));
+    let (out, _, _) = run(&["cat", log, "--kind", "run,exit"]);
+    assert_eq!(out.lines().count(), 2);
+    let (out, _, _) =
+        run(&["cat", "fixtures/wandb/0.31.0/basic", "--kind", "history", "--keys", "epoch"]);
+    assert!(out.lines().all(|line| line.contains(r#""item":[{"nested_key":["epoch"],"#)), "{out}");
+    assert_eq!(out.lines().count(), 3);
+    let (_, err, code) = run(&["cat", log, "--kind", "histroy"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("no kind \"histroy\"; the kinds are history, summary"), "{err}");
+}
+
+#[test]
+fn damage_is_told_and_turns_the_exit_code_and_hides_nothing() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let path = folder.path().join("run-basic001.wandb");
+    let mut bytes = std::fs::read(fixture("0.31.0/basic/run-basic001.wandb")).expect("readable");
+    bytes[2000] ^= 0xff;
+    std::fs::write(&path, bytes).expect("writable");
+    let path = path.display().to_string();
+    for command in [&["cat", &path][..], &["info", &path], &["export", &path], &["ls", &path]] {
+        let (out, err, code) = run(command);
+        assert_eq!(code, 3, "{command:?}: {err}");
+        assert!(!out.is_empty());
+        let told = command[0] == "ls" || err.contains("bytes 1928..2104 skipped: chunk checksum");
+        assert!(told, "{command:?}: {err}");
+    }
+    assert_eq!(run(&["cat", &path]).0.lines().count(), 87);
+}
+
+#[test]
+fn a_file_that_is_no_log_fails_and_the_others_are_listed() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    std::fs::write(folder.path().join("a.wandb"), "this is no log").expect("writable");
+    let good = folder.path().join("b.wandb");
+    std::fs::copy(fixture("0.31.0/minimal/run-minimal1.wandb"), good).expect("copies");
+    let (out, err, code) = run(&["ls", &folder.path().display().to_string()]);
+    assert_eq!((code, out.lines().count()), (3, 2), "{out}");
+    assert!(err.contains("not a W&B log"), "{err}");
+    let (_, err, code) = run(&["info", &folder.path().join("a.wandb").display().to_string()]);
+    assert_eq!(code, 1, "{err}");
+    let (_, err, code) = run(&["info", "no/such/run"]);
+    assert!(code == 1 && err.contains("no/such/run"), "{err}");
+}
+
+#[test]
+fn export_writes_tables_for_other_programs() {
+    let (out, _, code) = run(&["export", "fixtures/wandb/0.31.0/minimal", "--keys", "loss"]);
+    assert_eq!((code, out.as_str()), (0, "_step,loss\n0,1.5\n"));
+    let (out, _, _) = run(&["export", "fixtures/wandb/0.31.0/minimal", "--format", "jsonl"]);
+    let row: serde_json::Value = serde_json::from_str(&out).expect("one row");
+    assert_eq!(row["loss"], 1.5);
+}
+
+#[test]
+fn a_reader_that_closes_the_pipe_is_no_failure() {
+    let log = fixture("0.31.0/killed/run-killed01.wandb");
+    let mut child =
+        command(&["cat", &log.display().to_string()]).stdout(Stdio::piped()).spawn().expect("runs");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("ends").success());
+}
+
+fn run(args: &[&str]) -> (String, String, i32) {
+    let output = command(args).output().expect("the program runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (text(output.stdout), text(output.stderr), output.status.code().expect("an exit code"))
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wandb-offline"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args);
+    command
+}
+
+/// The value with every number a float, as JSON readers see them.
+fn floats(value: &serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Number(number) => number.as_f64().into(),
+        serde_json::Value::Array(items) => items.iter().map(floats).collect(),
+        serde_json::Value::Object(members) => {
+            members.iter().map(|(key, value)| (key.clone(), floats(value))).collect()
+        }
+        _ => value.clone(),
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/wandb").join(name)
+}
