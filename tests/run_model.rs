@@ -100,7 +100,7 @@ struct Replay {
 
 enum Node {
     Leaf(Value),
-    Tree(BTreeMap<String, Node>),
+    Tree(BTreeMap<String, Self>),
 }
 
 impl Replay {
@@ -130,7 +130,7 @@ impl Replay {
     fn merge(tree: &mut BTreeMap<String, Node>, path: &[String], value: &Value) {
         let Some(members) = value.as_object() else { return Self::set(tree, path, value.clone()) };
         for (key, value) in members {
-            Self::merge(tree, &[path, &[key.clone()]].concat(), value);
+            Self::merge(tree, &[path, std::slice::from_ref(key)].concat(), value);
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The records of a log repeat the same keys thousands of times, most often in the same order. So each
 //! key remembers which one followed it last time, and an item is first compared, bytes to bytes, with
-//! that one. Go writes the items of a row in random order; then the bytes are looked up.
+//! that one. Go writes the items of a row in random order; then a small table says which key the bytes
+//! probably are. Only if that is wrong as well they are looked up for good.
 //!
 //! ```text
 //! HistoryItem, SummaryItem, ConfigItem:  1 key | 2 nested_key*   16 value_json
@@ -22,6 +23,8 @@ pub(crate) type Path = Vec<String>;
 pub(crate) struct Slots {
     forms: Vec<Form>,
     by_form: HashMap<Box<[u8]>, usize>,
+    /// The form that bytes of this hash last had. Being wrong costs time only, so a cheap hash will do.
+    hints: Vec<usize>,
     by_path: BTreeMap<Path, usize>,
     /// The form that the last item had.
     last: usize,
@@ -57,6 +60,22 @@ impl Slots {
             let item = HistoryItem::read(item)?;
             return Some((self.slot(&item)?, item.value));
         };
+        let hash = cheap_hash(bytes);
+        let hint = self.hints.get(hash).copied().unwrap_or_default();
+        let form = match self.forms.get(hint) {
+            Some(form) if *form.bytes == *bytes => hint,
+            _ => self.look_up(bytes, hash, item)?,
+        };
+        if let Some(last) = self.forms.get_mut(self.last) {
+            last.next = form;
+        }
+        let found = self.forms.get(form)?;
+        self.last = form;
+        self.expected = found.next;
+        Some((found.slot, value))
+    }
+
+    fn look_up(&mut self, bytes: &[u8], hash: usize, item: &[u8]) -> Option<usize> {
         let form = match self.by_form.get(bytes) {
             Some(&form) => form,
             None => {
@@ -67,13 +86,11 @@ impl Slots {
                 form
             }
         };
-        if let Some(last) = self.forms.get_mut(self.last) {
-            last.next = form;
+        self.hints.resize(HINTS, 0);
+        if let Some(hint) = self.hints.get_mut(hash) {
+            *hint = form;
         }
-        let found = self.forms.get(form)?;
-        self.last = form;
-        self.expected = found.next;
-        Some((found.slot, value))
+        Some(form)
     }
 
     fn slot(&mut self, item: &HistoryItem<'_>) -> Option<usize> {
@@ -124,6 +141,19 @@ fn json_alone(bytes: &[u8]) -> Option<ItemValue<'_>> {
     let text = str::from_utf8(cursor.rest()).ok()?;
     Some(if text.is_empty() { ItemValue::Missing } else { ItemValue::Json(text) })
 }
+
+/// A hash below [`HINTS`].
+#[inline]
+fn cheap_hash(bytes: &[u8]) -> usize {
+    let mix =
+        |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash = words.iter().fold(0, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let rest = rest.iter().fold(1, |rest, byte| rest << 8 | u64::from(*byte));
+    (mix(hash, rest) % HINTS as u64) as usize
+}
+
+const HINTS: usize = 1024;
 
 const KEY: u8 = 0x0a;
 const NESTED_KEY: u8 = 0x12;
