@@ -7,8 +7,10 @@ use std::io::Read;
 use wandb_offline::framing::block_log::BlockEncoder;
 use wandb_offline::framing::{Gap, Span, Tail, tfrecord};
 use wandb_offline::io::Source;
+use wandb_offline::json::Value;
 use wandb_offline::log::ReaderOptions;
 use wandb_offline::record::{HistoryView, ItemValue};
+use wandb_offline::run::{Columns, RunState};
 use wandb_offline::{Limits, Reader};
 
 /// One oracle: a name and the function.
@@ -19,7 +21,9 @@ pub const ALL: &[Oracle] = &[
     ("block_log", block_log),
     ("block_log_damaged", block_log_damaged),
     ("history", history),
+    ("json", json),
     ("render", render),
+    ("run_model", run_model),
 ];
 
 /// A `.wandb` file: every driver sees the same records, every byte is accounted for, and what was read
@@ -110,6 +114,80 @@ pub fn history(bytes: &[u8]) {
         };
         assert!(same, "{want:?} read as {got:?}");
     }
+}
+
+/// A value: what serde_json reads is read and means the same, and what is written reads back the same.
+pub fn json(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let number = wandb_offline::json::number(text);
+    let Ok(value) = Value::parse(text) else {
+        assert!(number.is_none(), "a number is a value");
+        // Half of a surrogate pair is an error to serde_json, too, as is nesting beyond its limit.
+        assert!(
+            serde_json::from_str::<serde_json::Value>(text).is_err(),
+            "serde_json reads {text:?}"
+        );
+        return;
+    };
+    let written = value.to_string();
+    let again = Value::parse(&written).expect("what is written can be read");
+    assert_eq!(again.to_string(), written);
+    if let Some(number) = number {
+        let float = value.as_f64().expect("a number");
+        assert!(float.to_bits() == number.as_f64().to_bits() || float.is_nan());
+    }
+    if let Ok(want) = serde_json::from_str::<serde_json::Value>(text) {
+        let got = serde_json::to_string(&value).expect("is written");
+        let got = serde_json::from_str(&got).expect("is standard JSON");
+        assert!(alike(&got, &want), "{got} is not {want}");
+    }
+}
+
+/// Equal, but for the last digits of floats, which serde_json does not read exactly.
+fn alike(a: &serde_json::Value, b: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => match (a.as_f64(), b.as_f64()) {
+            (Some(a), Some(b)) => (a - b).abs() <= b.abs() * 1e-14,
+            _ => false,
+        },
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| alike(a, b)))
+        }
+        _ => a == b,
+    }
+}
+
+/// Records of a run, each two bytes of length and the payload: the fold takes whatever prost takes,
+/// does not change at what it refuses, and counts the rows that the columns have.
+pub fn run_model(input: &[u8]) {
+    use prost::Message;
+    use wandb_offline::proto::wandb_internal::Record;
+    let (mut run, mut columns, mut rest) = (RunState::default(), Columns::default(), input);
+    while let [hi, lo, after @ ..] = rest {
+        let (payload, after) =
+            after.split_at(after.len().min(usize::from(*hi) << 8 | usize::from(*lo)));
+        rest = after;
+        let mut log = Vec::new();
+        BlockEncoder::new(&mut log).record(payload, &mut log);
+        let mut reader = options().read_slice(&log);
+        let record = reader.next_record().expect("sound").expect("one record");
+        let taken = run.apply(&record).is_ok();
+        let row = columns.apply(&record);
+        if Record::decode(payload).is_ok() {
+            let deep = "a key of more than 128 elements is refused";
+            assert!(taken || payload.len() > 256, "prost takes what the fold refuses, or {deep}");
+        }
+        assert_eq!(run.history().rows(), columns.rows() as u64, "{row:?}");
+    }
+    let _ = (run.summary(), run.summary_internal(), run.config_internal());
+    let now = std::time::SystemTime::UNIX_EPOCH;
+    let overview = run.overview(std::path::Path::new("x"), now, now);
+    serde_json::to_string(&overview).expect("an overview is JSON");
+    columns.iter().for_each(|(_, column)| assert!(column.len() <= columns.rows()));
 }
 
 /// A record: whatever prost decodes can be shown, and what is shown is JSON.
