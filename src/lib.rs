@@ -11,7 +11,9 @@ pub mod log;
 pub mod proto;
 pub mod record;
 pub mod wire;
+pub mod writer;
 
 pub use error::{Error, ErrorKind, Result};
 pub use limits::Limits;
 pub use log::Reader;
+pub use writer::Writer;

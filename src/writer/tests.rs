@@ -1,0 +1,1 @@
+//! Behaviour that needs a sink of its own.
