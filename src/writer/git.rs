@@ -148,7 +148,7 @@ mod tests {
         fs::write(tree_git.join("commondir"), "../..\n").unwrap();
         fs::write(tree_git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
         let worktree = Checkout::around(&tree).unwrap();
-        assert_eq!((worktree.name(), worktree.record.commit), (Some("tree"), loose));
+        assert_eq!((worktree.name(), &worktree.record.commit), (Some("tree"), &loose));
         assert_eq!(worktree.record.remote_url, "https://u:@h/r");
     }
 }
