@@ -180,6 +180,49 @@ fn steps_go_on_as_they_do_in_wandb() {
 }
 
 #[test]
+fn the_highest_step_is_the_last() {
+    let (_dir, run) = run();
+    run.log_at(i64::MAX as u64, [("a", 1)]).unwrap();
+    run.commit().unwrap();
+    let error = run.log([("a", 2)]).unwrap_err();
+    let want = "step 9223372036854775808 is above the highest, 9223372036854775807";
+    assert_eq!(error.to_string(), want);
+    assert_eq!(rows(run.path()), [(i64::MAX, values([("a", "1")]))]);
+}
+
+/// The slow twin of the writer's guess at which key comes next, and of the bytes that the two records
+/// of a row share.
+#[test]
+fn rows_with_keys_in_any_order_are_what_a_map_would_make_of_them() {
+    let (_dir, run) = run();
+    run.define_metric("k3").summary([Last]).apply().unwrap();
+    run.define_metric("k4").summary([SummaryKind::None]).apply().unwrap();
+    let mut random = 5u64;
+    let mut below = |n: u64| {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (random >> 33) % n
+    };
+    let (mut want_rows, mut want_summary) = (Vec::new(), BTreeMap::new());
+    for step in 0..500 {
+        let row: Vec<_> = (0..below(8))
+            .map(|_| (format!("k{}", below(6)), (below(4) > 0).then(|| below(1000))))
+            .collect();
+        run.log(&row).unwrap();
+        let want: BTreeMap<_, _> = row
+            .into_iter()
+            .map(|(key, value)| (key, value.map_or("null".to_owned(), |v| v.to_string())))
+            .collect();
+        for (key, text) in want.iter().filter(|(key, text)| *key != "k4" && *text != "null") {
+            let last = format!("{{\"last\":{text}}}");
+            want_summary.insert(key.clone(), if key == "k3" { last } else { text.clone() });
+        }
+        want_rows.push((step, want));
+    }
+    assert_eq!(rows(run.path()), want_rows);
+    assert_eq!(summary(run.path()), want_summary);
+}
+
+#[test]
 fn merging_into_one_row_for_ever_takes_no_more_memory_than_the_row() {
     let (_dir, run) = run();
     for i in 0..100_000u32 {
@@ -195,15 +238,17 @@ fn reserved_keys_are_the_writers_except_a_timestamp() {
     let (_dir, run) = run();
     run.log((("_step", 7), ("_runtime", -1), ("a", 1))).unwrap();
     run.log([("_timestamp", 12.5)]).unwrap();
+    run.log([("_timestamp", None::<f64>)]).unwrap();
     let rows = all_rows(run.path());
     assert_eq!((rows[0].0, rows[1].0), (0, 1));
     let number = |row: usize, key: &str| rows[row].1[key].parse::<f64>().unwrap();
     assert!((0.0..60.0).contains(&number(0, "_runtime")));
     assert!(number(0, "_timestamp") > 1.7e9);
     assert_eq!(number(1, "_timestamp"), 12.5);
+    assert!(number(2, "_timestamp") > 1.7e9);
     let last = full_summary(run.path());
-    assert_eq!(last["_step"], "1");
-    assert_eq!(last["_timestamp"], "12.5");
+    assert_eq!(last["_step"], "2");
+    assert_eq!(last["_timestamp"], rows[2].1["_timestamp"]);
     assert_eq!(last["_wandb>runtime"], "0", "also without an end of the run");
 }
 

@@ -3,11 +3,19 @@
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::PathBuf;
 
 /// The variables a run is made with: the process's, or others for a test.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Environ(BTreeMap<OsString, OsString>);
+
+/// Without the variables: secrets are among them.
+impl fmt::Debug for Environ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} variables", self.0.len())
+    }
+}
 
 impl Environ {
     /// The variables of this process, as they are now.

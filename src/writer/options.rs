@@ -41,7 +41,8 @@ pub enum Mode {
 /// | `WANDB_DIR` | [`dir`](Self::dir) |
 /// | `WANDB_MODE` | `offline` or `dryrun`, or `disabled`. `online` is an error: write offline, then sync |
 /// | `WANDB_DISABLED` | yes means disabled. W&B itself knows nothing of it, but Hugging Face's scripts do |
-/// | `WANDB_DISABLE_GIT`, `WANDB_GIT_REMOTE_URL`, `WANDB_GIT_COMMIT`, `WANDB_HOST` | what the run says of where it ran |
+/// | `WANDB_DISABLE_GIT`, `WANDB_GIT_REMOTE_URL`, `WANDB_GIT_COMMIT` | the checkout the run names |
+/// | `WANDB_HOST`, `WANDB_USERNAME`, `WANDB_PROGRAM`, `WANDB_DOCKER` | what the run says of where it ran |
 ///
 /// An empty variable counts as not set, save for `WANDB_RUN_ID` and `WANDB_MODE`, where it is an error
 /// as in W&B. Settings files are not read.
@@ -200,9 +201,10 @@ impl WriterOptions {
         let mut log = LogWriter::new(sink, path);
         let (started, start_time) = (Instant::now(), SystemTime::now());
         records::opening(&mut log, &settings, self.config, &environ, &root, start_time)?;
-        let buffering = self.buffering.filter(|buffering| buffering.rows > 1);
+        let buffering = self.buffering.filter(|b| b.rows > 1 && !b.time.is_zero());
         let state = State::new(log, started, buffering);
-        let live = Live::start(state, buffering.map(|b| b.time), syncer)?;
+        let live = Live::start(state, buffering.map(|b| b.time), syncer)
+            .map_err(|error| Error::io("start the thread that writes", path, error))?;
         directory.link_latest();
         Ok(Writer::new(settings.id, directory, Some(live)))
     }

@@ -49,7 +49,7 @@ pub(super) fn opening<W: Write>(
     let environment = EnvironmentRecord {
         started_at: Some(start_time),
         git,
-        root: text(std::path::absolute(root).unwrap_or_else(|_| root.to_owned())),
+        root: text(root.to_owned()),
         host,
         ..environment(environ)?
     };

@@ -172,7 +172,12 @@ impl Leaves<'_> {
     fn finish(&mut self, start: usize, leaf: Leaf) {
         let slot = self.slots.find(self.previous, self.path);
         self.previous = Some(slot);
-        if self.slots.get(slot).is_some_and(|slot| slot.role == Role::Own) {
+        let dropped = self.slots.get(slot).is_some_and(|slot| match slot.role {
+            Role::Metric => false,
+            Role::Timestamp => leaf == Leaf::Null,
+            Role::Own => true,
+        });
+        if dropped {
             self.cells.text.truncate(start);
             return;
         }

@@ -70,10 +70,12 @@ pub(super) fn mode(options: &WriterOptions, environ: &Environ) -> Result<Mode> {
     }
 }
 
-/// The directory that `wandb/` is made in.
+/// The directory that `wandb/` is made in, absolute.
 pub(super) fn root(options: &WriterOptions, environ: &Environ) -> PathBuf {
     let root = options.dir.clone().or_else(|| environ.path("WANDB_DIR"));
-    root.or_else(|| environ.path("WANDB_ROOT_DIR")).unwrap_or_else(|| PathBuf::from("."))
+    let root = root.or_else(|| environ.path("WANDB_ROOT_DIR")).unwrap_or_else(|| ".".into());
+    // The program may go elsewhere; where the run is stays true.
+    std::path::absolute(&root).unwrap_or(root)
 }
 
 fn run_id(options: &WriterOptions, environ: &Environ) -> Result<String> {

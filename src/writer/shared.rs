@@ -6,8 +6,9 @@
 //! it wakes.
 
 use super::state::State;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use std::fs::File;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -36,21 +37,15 @@ impl Live {
         state: State,
         buffer_time: Option<Duration>,
         syncer: Option<(File, Duration)>,
-    ) -> Result<Self> {
+    ) -> io::Result<Self> {
         let guarded = Guarded { state, stopping: false };
         let shared = Arc::new(Shared { state: Mutex::new(guarded), stop: Condvar::new() });
-        let last_sync = match &syncer {
-            Some((file, _)) => {
-                Some(file.try_clone().map_err(|error| Error::io("sync", "", error))?)
-            }
-            None => None,
-        };
+        let last_sync = syncer.as_ref().map(|(file, _)| file.try_clone()).transpose()?;
         let mut live = Self { shared, keeper: None, syncer: last_sync };
         if buffer_time.is_some() || syncer.is_some() {
             let shared = Arc::clone(&live.shared);
             let keeper = thread::Builder::new().name("wandb-offline".to_owned());
-            let keeper = keeper.spawn(move || shared.keep_time(syncer));
-            live.keeper = Some(keeper.map_err(|error| Error::io("start a thread for", "", error))?);
+            live.keeper = Some(keeper.spawn(move || shared.keep_time(syncer))?);
         }
         Ok(live)
     }
@@ -90,7 +85,8 @@ impl Shared {
     }
 
     fn keep_time(&self, mut syncer: Option<(File, Duration)>) {
-        let mut next_sync = syncer.as_ref().map(|(_, every)| Instant::now() + *every);
+        let mut next_sync =
+            syncer.as_ref().and_then(|(_, every)| Instant::now().checked_add(*every));
         let mut guarded = self.lock();
         while !guarded.stopping && !guarded.state.is_finished() {
             let now = Instant::now();
@@ -98,7 +94,7 @@ impl Shared {
             if let (Some((file, every)), Some(at)) = (&syncer, next_sync)
                 && at <= now
             {
-                next_sync = Some(now + *every);
+                next_sync = now.checked_add(*every);
                 let _ = guarded.state.flush();
                 if guarded.state.take_unsynced() {
                     // The training loop goes on while the disk works.
@@ -115,12 +111,15 @@ impl Shared {
             }
             let sync_in = next_sync.map(|at| at.saturating_duration_since(now));
             let wait = [flush_in, sync_in].into_iter().flatten().min().unwrap_or(Duration::MAX);
-            let wait = wait.min(LONGEST_WAIT);
+            let wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT);
             let waited = self.stop.wait_timeout(guarded, wait);
             guarded = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
+
+/// Whoever asks for less would have the thread do nothing else.
+const SHORTEST_WAIT: Duration = Duration::from_micros(100);
 
 /// Some systems do not take an endless wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);

@@ -88,6 +88,7 @@ impl State {
     /// Merges a row.
     pub(super) fn log_partial<R: Serialize>(&mut self, row: &R) -> Result<()> {
         self.check_open()?;
+        check_step(self.step)?;
         self.pending.stage(&mut self.slots, row)?;
         self.merge();
         Ok(())
@@ -96,11 +97,9 @@ impl State {
     /// Goes to `step` and merges a row.
     pub(super) fn log_at<R: Serialize>(&mut self, step: u64, row: &R) -> Result<()> {
         self.check_open()?;
+        check_step(step)?;
         if step < self.step {
             return Err(Error::new(ErrorKind::StepInPast { step, current: self.step }));
-        }
-        if i64::try_from(step).is_err() {
-            return Err(Error::misuse(format!("step {step} is above the highest, {}", i64::MAX)));
         }
         // Whether the row is sound is settled before anything of the old one is written.
         self.pending.stage(&mut self.slots, row)?;
@@ -301,9 +300,17 @@ impl State {
     }
 }
 
+/// W&B counts steps in an `int64`.
+fn check_step(step: u64) -> Result<()> {
+    match i64::try_from(step) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::misuse(format!("step {step} is above the highest, {}", i64::MAX))),
+    }
+}
+
 fn unix_micros() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
 }
 
-/// Records in memory are written when they take this many bytes.
-const BUFFER_MAX: usize = 1 << 20;
+/// Records in memory are written when they take this many bytes: more would not fit the cache.
+const BUFFER_MAX: usize = 64 << 10;
