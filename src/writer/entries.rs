@@ -23,6 +23,9 @@ pub(super) trait Entries {
     /// Ends the entry. Not called if its value failed, so that the path still names the culprit.
     fn leave(&mut self, mark: usize);
 
+    /// The value of the entry just begun, as JSON text from elsewhere.
+    fn raw(&mut self, text: &str) -> Result<(), ValueError>;
+
     /// A whole entry.
     #[inline]
     fn entry<K, T>(&mut self, key: &K, value: &T) -> Result<(), ValueError>
@@ -67,6 +70,13 @@ macro_rules! refuse_scalars {
 }
 
 pub(super) use refuse_scalars;
+
+/// Whether a struct of this name is serde_json's way to hand over JSON text: a number, if its feature
+/// `arbitrary_precision` is on somewhere in the program, or a `RawValue`.
+#[inline]
+pub(super) const fn is_raw(name: &str) -> bool {
+    matches!(name.as_bytes(), b"$serde_json::private::Number" | b"$serde_json::private::RawValue")
+}
 
 /// Serializes a top-level value into `S`.
 pub(super) struct TopLevel<'a, S>(pub(super) &'a mut S);
@@ -182,7 +192,10 @@ impl<'a, S: Entries> Serializer for TopLevel<'a, S> {
     }
 
     #[inline]
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Map<'a, S>, ValueError> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Map<'a, S>, ValueError> {
+        if is_raw(name) {
+            return Err(Self::refuse("raw JSON"));
+        }
         Ok(Map::new(self.0))
     }
 
@@ -207,21 +220,30 @@ pub(super) struct Map<'a, S> {
     outer: Option<Option<usize>>,
     /// The entry whose key has come and whose value has not.
     open: Option<usize>,
+    /// This is no struct at all but serde_json's way to hand over text; see [`is_raw`].
+    raw: bool,
 }
 
 impl<'a, S: Entries> Map<'a, S> {
     #[inline]
     pub(super) const fn new(entries: &'a mut S) -> Self {
-        Self { entries, outer: None, open: None }
+        Self { entries, outer: None, open: None, raw: false }
+    }
+
+    pub(super) const fn named(entries: &'a mut S, name: &'static str) -> Self {
+        Self { entries, outer: None, open: None, raw: is_raw(name) }
     }
 
     pub(super) fn within(entries: &'a mut S, key: &str) -> Self {
         let outer = Some(entries.enter(key));
-        Self { entries, outer, open: None }
+        Self { entries, outer, open: None, raw: false }
     }
 
     #[inline]
     fn field<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), ValueError> {
+        if self.raw {
+            return value.serialize(Key(|text: &str| self.entries.raw(text)))?;
+        }
         if self.outer == Some(None) {
             return Ok(());
         }

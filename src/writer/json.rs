@@ -1,6 +1,6 @@
 //! Any value as one text of W&B's JSON: lists within rows, config values, summary values.
 
-use super::entries::ValueError;
+use super::entries::{ValueError, is_raw};
 use super::key::Key;
 use crate::json::{put_f32, put_f64, put_i64, put_str, put_u64};
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub(super) struct Json<'a> {
 impl<'a> Json<'a> {
     fn open(self, bracket: u8, close: &'static [u8]) -> Compound<'a> {
         self.out.push(bracket);
-        Compound { out: self.out, nan: self.nan, empty: true, close }
+        Compound { out: self.out, nan: self.nan, empty: true, raw: false, close }
     }
 
     /// Opens `{"variant":` and then the variant's own bracket.
@@ -196,7 +196,16 @@ impl<'a> Serializer for Json<'a> {
         Ok(self.open(b'{', b"}"))
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Compound<'a>, ValueError> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'a>, ValueError> {
+        if is_raw(name) {
+            return Ok(Compound {
+                out: self.out,
+                nan: self.nan,
+                empty: true,
+                raw: true,
+                close: b"",
+            });
+        }
         Ok(self.open(b'{', b"}"))
     }
 
@@ -216,6 +225,8 @@ pub(super) struct Compound<'a> {
     out: &'a mut Vec<u8>,
     nan: Nan,
     empty: bool,
+    /// What follows is JSON text from elsewhere.
+    raw: bool,
     close: &'static [u8],
 }
 
@@ -232,6 +243,9 @@ impl Compound<'_> {
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), ValueError> {
+        if self.raw {
+            return value.serialize(Key(|text: &str| self.out.extend_from_slice(text.as_bytes())));
+        }
         self.comma();
         put_str(self.out, key);
         self.out.push(b':');

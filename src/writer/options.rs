@@ -247,6 +247,13 @@ impl Entries for Items {
         Ok(())
     }
 
+    fn raw(&mut self, text: &str) -> Result<(), ValueError> {
+        if let Some(item) = self.0.last_mut() {
+            text.clone_into(&mut item.value_json);
+        }
+        Ok(())
+    }
+
     fn leave(&mut self, _: usize) {}
 }
 

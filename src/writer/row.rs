@@ -204,6 +204,18 @@ impl Entries for Leaves<'_> {
         value.serialize(Value(self))
     }
 
+    fn raw(&mut self, text: &str) -> Result<(), ValueError> {
+        self.leaf(|out| {
+            out.extend_from_slice(text.as_bytes());
+            Ok(match (text, text.parse()) {
+                ("null", _) => Leaf::Null,
+                (_, Err(_)) => Leaf::Other,
+                (_, Ok(number)) if text.contains(['.', 'e', 'E']) => Leaf::Float(number),
+                (_, Ok(number)) => Leaf::Integer(number),
+            })
+        })
+    }
+
     #[inline]
     fn leave(&mut self, mark: usize) {
         self.path.truncate(mark);
@@ -336,10 +348,10 @@ impl<'r, 'a> Serializer for Value<'r, 'a> {
 
     fn serialize_struct(
         self,
-        _: &'static str,
+        name: &'static str,
         _: usize,
     ) -> Result<Map<'r, Leaves<'a>>, ValueError> {
-        Ok(Map::new(self.0))
+        Ok(Map::named(self.0, name))
     }
 
     fn serialize_struct_variant(

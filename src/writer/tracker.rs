@@ -136,10 +136,10 @@ impl Tracker {
 
     /// A number of a metric that is all integers stays one, as far as a float can tell.
     fn put_number(&self, out: &mut Vec<u8>, number: f64) {
-        if self.fractions || number.abs() > MAX_EXACT {
-            put_f64(out, number);
-        } else {
+        if number.abs() <= MAX_EXACT && !self.fractions {
             put_i64(out, number as i64);
+        } else {
+            put_f64(out, number);
         }
     }
 }
