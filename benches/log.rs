@@ -1,7 +1,6 @@
 //! What logging a row costs, against the system call it cannot do without.
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use std::fs::File;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::io::Write;
 use std::time::Duration;
@@ -19,18 +18,31 @@ fn row(i: u64) -> [(&'static str, f64); 5] {
     ]
 }
 
-fn log_rows(c: &mut Criterion, name: &str, options: WriterOptions) {
-    let dir = tempfile::tempdir_in(directory()).unwrap();
-    let run = options.dir(dir.path()).create().unwrap();
-    let mut i = 0;
-    c.bench_function(name, |b| {
-        b.iter(|| {
-            i += 1;
-            run.log(black_box(row(i))).unwrap();
-        });
+/// Logs runs of 10,000 rows: files small enough that it is not the kernel's search for free pages that
+/// is measured.
+fn log_rows(c: &mut Criterion, name: &str, options: &WriterOptions) {
+    let mut group = c.benchmark_group(name);
+    group.throughput(Throughput::Elements(ROWS));
+    group.bench_function("10,000 rows of 5 scalars", |b| {
+        b.iter_batched(
+            || {
+                let dir = tempfile::tempdir_in(directory()).unwrap();
+                let run = options.clone().dir(dir.path()).create().unwrap();
+                (dir, run)
+            },
+            |(dir, run)| {
+                for i in 0..ROWS {
+                    run.log(black_box(row(i))).unwrap();
+                }
+                run.finish().unwrap();
+                (dir, run)
+            },
+            BatchSize::PerIteration,
+        );
     });
-    run.finish().unwrap();
 }
+
+const ROWS: u64 = 10_000;
 
 /// Memory, if the system has a file system there: the disk is not what is measured.
 fn directory() -> std::path::PathBuf {
@@ -39,15 +51,24 @@ fn directory() -> std::path::PathBuf {
 }
 
 fn benches(c: &mut Criterion) {
-    log_rows(c, "log 5 scalars, written through", Writer::options());
-    let every_second = Duration::from_secs(1);
-    log_rows(c, "log 5 scalars, buffered", Writer::options().buffered(1000, every_second));
+    log_rows(c, "written through", &Writer::options());
+    log_rows(c, "buffered", &Writer::options().buffered(1000, Duration::from_secs(1)));
 
-    let mut file = tempfile::tempfile_in(directory()).unwrap();
-    let bytes = [b'x'; 300];
-    c.bench_function("write 300 bytes", |b| b.iter(|| file.write_all(black_box(&bytes)).unwrap()));
-    let mut null = File::options().write(true).open("/dev/null").unwrap();
-    c.bench_function("write to /dev/null", |b| b.iter(|| null.write_all(&bytes).unwrap()));
+    let mut group = c.benchmark_group("write");
+    group.throughput(Throughput::Elements(ROWS));
+    group.bench_function("10,000 times 300 bytes", |b| {
+        let file = || tempfile::tempfile_in(directory()).unwrap();
+        b.iter_batched(
+            file,
+            |mut file| {
+                for _ in 0..ROWS {
+                    file.write_all(black_box(&[b'x'; 300])).unwrap();
+                }
+                file
+            },
+            BatchSize::PerIteration,
+        );
+    });
 }
 
 criterion_group! {
