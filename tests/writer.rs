@@ -192,7 +192,8 @@ fn steps_go_on_as_they_do_in_wandb() {
     run.commit().unwrap();
     assert_eq!(run.step(), 31);
     run.log_at(i64::MAX as u64 + 1, [("i", 11)]).unwrap_err();
-    run.log_partial([("j", 12)]).unwrap();
+    run.log_at(35, ()).unwrap();
+    run.log_at(40, [("j", 12)]).unwrap();
     run.finish().unwrap();
     let want = [
         (0, values([("a", "1")])),
@@ -201,7 +202,7 @@ fn steps_go_on_as_they_do_in_wandb() {
         (20, values([("g", "9")])),
         (21, values([])),
         (30, values([("h", "10")])),
-        (31, values([("j", "12")])),
+        (40, values([("j", "12")])),
     ];
     assert_eq!(rows(run.path()), want);
 }

@@ -36,7 +36,7 @@ pub enum Mode {
 /// |---|---|
 /// | `WANDB_PROJECT`, `WANDB_ENTITY` | [`project`](Self::project), [`entity`](Self::entity) |
 /// | `WANDB_NAME`, `WANDB_NOTES`, `WANDB_JOB_TYPE` (also `WANDB_RUN_…`) | [`name`](Self::name), [`notes`](Self::notes), [`job_type`](Self::job_type) |
-/// | `WANDB_TAGS` (also `WANDB_RUN_TAGS`) | [`tags`](Self::tags), with commas between |
+/// | `WANDB_TAGS` (also `WANDB_RUN_TAGS`) | [`tags`](Self::tags), with commas between; empty ones are left out |
 /// | `WANDB_RUN_ID`, `WANDB_RUN_GROUP` | [`id`](Self::id), [`group`](Self::group) |
 /// | `WANDB_DIR` | [`dir`](Self::dir) |
 /// | `WANDB_MODE` | `offline` or `dryrun`, or `disabled`. `online` is an error: write offline, then sync |

@@ -37,7 +37,7 @@ pub(super) struct State {
     slots: Slots,
     metrics: Metrics,
     pending: PendingRow,
-    /// Whether there is a pending row, if only an empty one ...
+    /// Whether there is a pending row ...
     has_pending: bool,
     /// ... and its `_timestamp`, in microseconds.
     pending_at: u64,
@@ -82,6 +82,8 @@ impl State {
     /// Merges a row and commits it.
     pub(super) fn log<R: Serialize>(&mut self, row: &R) -> Result<()> {
         self.log_partial(row)?;
+        // Without any keys it still is a row.
+        self.has_pending = true;
         self.commit()
     }
 
@@ -113,7 +115,7 @@ impl State {
 
     fn merge(&mut self) {
         self.pending.merge(&mut self.slots);
-        self.has_pending = true;
+        self.has_pending |= self.pending.cells.len() > 0;
         self.pending_at = unix_micros();
     }
 
