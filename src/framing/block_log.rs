@@ -65,10 +65,7 @@ struct Search {
 
 /// What stands at a place where a chunk may begin.
 enum Look {
-    Chunk {
-        kind: u8,
-        length: usize,
-    },
+    Chunk { kind: u8, length: usize },
     /// Padding, or a zeroed block.
     Skip(usize),
     /// The stream ends before this can be told.

@@ -78,8 +78,9 @@ impl<'a> RawRecord<'a> {
     /// # Errors
     /// When the bytes are not a `wandb_internal.Record`.
     pub fn decode(&self) -> Result<crate::proto::wandb_internal::Record> {
-        prost::Message::decode(self.payload)
-            .map_err(|error: prost::DecodeError| self.message_error(error.to_string()))
+        prost::Message::decode(self.payload).map_err(|error: prost::DecodeError| {
+            self.message_error(error.to_string())
+        })
     }
 
     pub(crate) fn malformed(&self, error: Malformed) -> Error {
