@@ -65,6 +65,17 @@ pub enum ErrorKind {
     /// The caller: a row, config or summary value that cannot be logged.
     #[error("cannot log this value: {0}")]
     Value(String),
+    /// The caller: a row for a step that lies behind the run's, which W&B's history cannot take. Only
+    /// this row was left out; the run goes on.
+    #[error(
+        "row for step {step} was not logged: the run is at step {current}, and steps only go up"
+    )]
+    StepInPast {
+        /// The step asked for.
+        step: u64,
+        /// The run's step.
+        current: u64,
+    },
     /// The caller: a call that makes no sense now.
     #[error("{0}")]
     Misuse(String),
@@ -125,6 +136,11 @@ impl Error {
         )
     }
 
+    /// Whether a row was left out because its step lies in the past; the run goes on.
+    pub fn is_step_in_past(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::StepInPast { .. })
+    }
+
     /// Whether the pipe that was written to is closed, which for a program is a reason to stop quietly.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(&self.0.kind, ErrorKind::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
@@ -160,9 +176,10 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error.0.kind {
             ErrorKind::Io { source, .. } => source.kind(),
-            ErrorKind::Setting { .. } | ErrorKind::Value(_) | ErrorKind::Misuse(_) => {
-                io::ErrorKind::InvalidInput
-            }
+            ErrorKind::Setting { .. }
+            | ErrorKind::Value(_)
+            | ErrorKind::StepInPast { .. }
+            | ErrorKind::Misuse(_) => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::InvalidData,
         };
         Self::new(kind, error)

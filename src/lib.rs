@@ -13,7 +13,9 @@ pub mod proto;
 pub mod record;
 pub mod run;
 pub mod wire;
+pub mod writer;
 
 pub use error::{Error, ErrorKind, Result};
 pub use limits::Limits;
 pub use log::Reader;
+pub use writer::Writer;

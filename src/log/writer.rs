@@ -23,7 +23,8 @@ pub struct LogWriter<W = File> {
     num: i64,
     payload: Vec<u8>,
     buffer: Vec<u8>,
-    failed: bool,
+    /// What the first failed write failed with.
+    failed: Option<String>,
 }
 
 impl LogWriter {
@@ -56,7 +57,7 @@ impl<W: Write> LogWriter<W> {
         let mut buffer = Vec::new();
         let encoder = BlockEncoder::new(&mut buffer);
         let (path, payload) = (path.into(), Vec::new());
-        Self { sink, path, encoder, num: 0, payload, buffer, failed: false }
+        Self { sink, path, encoder, num: 0, payload, buffer, failed: None }
     }
 
     /// Adds a record of this kind. `body` is the encoded message the kind names.
@@ -64,13 +65,27 @@ impl<W: Write> LogWriter<W> {
     /// # Errors
     /// After a failed write.
     pub fn record(&mut self, kind: RecordKind, body: &[u8]) -> Result<()> {
-        if self.failed {
-            return Err(self.is_failed());
-        }
+        self.record_in_parts(kind, [body])
+    }
+
+    /// Adds a record of this kind, whose body is these parts, one after another.
+    ///
+    /// # Errors
+    /// After a failed write.
+    pub fn record_in_parts<const N: usize>(
+        &mut self,
+        kind: RecordKind,
+        parts: [&[u8]; N],
+    ) -> Result<()> {
+        self.check()?;
         self.num += 1;
         self.payload.clear();
         wire::put_uint(&mut self.payload, NUM, self.num as u64);
-        wire::put_bytes(&mut self.payload, kind.field(), body);
+        let length = parts.iter().map(|part| part.len()).sum();
+        wire::put_length(&mut self.payload, kind.field(), length);
+        for part in parts {
+            self.payload.extend_from_slice(part);
+        }
         self.encoder.record(&self.payload, &mut self.buffer);
         Ok(())
     }
@@ -88,9 +103,7 @@ impl<W: Write> LogWriter<W> {
     /// # Errors
     /// When writing fails, now or earlier.
     pub fn flush(&mut self) -> Result<()> {
-        if self.failed {
-            return Err(self.is_failed());
-        }
+        self.check()?;
         if self.buffer.is_empty() {
             return Ok(());
         }
@@ -119,13 +132,24 @@ impl<W: Write> LogWriter<W> {
         &self.sink
     }
 
-    fn fail(&mut self, error: std::io::Error) -> Error {
-        self.failed = true;
-        Error::io("write to", &self.path, error)
+    /// An error if an earlier write failed, which says with what.
+    ///
+    /// # Errors
+    /// After a failed write.
+    pub fn check(&self) -> Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(reason) => Err(Error::misuse(format!(
+                "this log takes no more records since an earlier write failed ({reason})"
+            ))
+            .at(&self.path)),
+        }
     }
 
-    fn is_failed(&self) -> Error {
-        Error::misuse("an earlier write failed, so this log takes no more records").at(&self.path)
+    /// Marks the log as failed, for a reason such as a failed write elsewhere.
+    pub(crate) fn fail(&mut self, error: std::io::Error) -> Error {
+        self.failed.get_or_insert_with(|| error.to_string());
+        Error::io("write to", &self.path, error)
     }
 }
 

@@ -1,0 +1,60 @@
+//! A killed process loses no row whose `log` has returned.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+#[test]
+fn no_committed_row_is_lost_however_the_process_is_killed() {
+    let mut random = 1u64;
+    for round in 0..100 {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["child_that_logs_until_it_is_killed", "--exact", "--ignored", "--nocapture"])
+            .env(CHILD_DIR, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // Killed after so many rows, and then at a moment the clock chooses.
+        let patience = (random >> 33) % 200;
+        let logged =
+            |line: std::io::Result<String>| line.ok()?.strip_prefix("logged ")?.parse().ok();
+        let before = lines.by_ref().filter_map(logged).take(patience as usize + 1).last();
+        std::thread::sleep(Duration::from_micros((random >> 20) % 2000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let last: i64 = lines.filter_map(logged).last().or(before).unwrap();
+        let log = dir.path().join("wandb").join(latest(dir.path())).join("run-crash.wandb");
+        let steps: Vec<_> = support::rows(&log).into_iter().map(|(step, _)| step).collect();
+        assert!(steps.iter().copied().eq(0..steps.len() as i64), "round {round}: a gap");
+        assert!(steps.len() as i64 > last, "round {round}: logged {last}, read {}", steps.len());
+    }
+}
+
+/// Not a test of its own: the process that the one above kills.
+#[test]
+#[ignore = "is run by the test that kills it"]
+fn child_that_logs_until_it_is_killed() {
+    let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
+    let run = support::options(Path::new(&dir)).id("crash").create().unwrap();
+    let mut out = std::io::stdout();
+    for step in 0.. {
+        run.log((("loss", 1.0 / f64::from(step + 1)), ("text", "x".repeat(step as usize % 300))))
+            .unwrap();
+        // The word only goes out once `log` has returned.
+        writeln!(out, "logged {step}").and_then(|()| out.flush()).unwrap();
+    }
+}
+
+fn latest(root: &Path) -> std::ffi::OsString {
+    let runs = std::fs::read_dir(root.join("wandb")).unwrap();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+    runs.map(name).find(|name| name.to_string_lossy().starts_with("offline-run-")).unwrap()
+}
+
+const CHILD_DIR: &str = "WANDB_OFFLINE_CRASH_TEST_DIR";
