@@ -128,6 +128,17 @@ impl<'a> HistoryItem<'a> {
     /// same numbers.
     #[inline]
     pub(crate) fn read(message: &'a [u8]) -> Option<Self> {
+        Self::read_fields(message, true)
+    }
+
+    /// Reads a `SummaryItem` or `ConfigItem`, which are history items without typed values: what stands
+    /// at those numbers is unknown, and no reason to refuse the item.
+    pub(crate) fn read_untyped(message: &'a [u8]) -> Option<Self> {
+        Self::read_fields(message, false)
+    }
+
+    #[inline]
+    fn read_fields(message: &'a [u8], typed_values: bool) -> Option<Self> {
         let mut path = KeyPath { item: message, nested: 0, first: "" };
         let (mut key, mut value_json, mut typed) = ("", "", None);
         for field in Fields::new(message) {
@@ -142,6 +153,7 @@ impl<'a> HistoryItem<'a> {
                     path.nested += 1;
                 }
                 (16, WireValue::Bytes(bytes)) => value_json = text(bytes)?,
+                (3..=8, _) if !typed_values => {}
                 (3, WireValue::Varint(_)) => typed = Some(ItemValue::Null),
                 (4, WireValue::Varint(value)) => typed = Some(ItemValue::Bool(value != 0)),
                 (5, WireValue::Varint(value)) => typed = Some(ItemValue::Integer(unzigzag(value))),

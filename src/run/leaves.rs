@@ -42,6 +42,11 @@ struct Change {
 }
 
 impl Leaves {
+    /// The leaves of summary records, whose items have no typed values.
+    pub(super) fn untyped() -> Self {
+        Self { slots: Slots::untyped(), ..Self::default() }
+    }
+
     /// Forgets what was staged.
     #[inline]
     pub(super) fn clear_staged(&mut self) {

@@ -26,6 +26,8 @@ pub(crate) struct Slots {
     /// The form that bytes of this hash last had. Being wrong costs time only, so a cheap hash will do.
     hints: Vec<usize>,
     by_path: BTreeMap<Path, usize>,
+    /// Whether the items have no typed values, as those of summary and config records.
+    untyped: bool,
     /// The form that the last item had.
     last: usize,
     /// The form that the next item is expected to have.
@@ -41,6 +43,11 @@ struct Form {
 }
 
 impl Slots {
+    /// A numbering of the keys of summary or config records.
+    pub(crate) fn untyped() -> Self {
+        Self { untyped: true, ..Self::default() }
+    }
+
     /// The number of the item's key, and its value; `None` if the item is malformed.
     #[inline]
     pub(crate) fn find<'a>(&mut self, item: &'a [u8]) -> Option<(usize, ItemValue<'a>)> {
@@ -57,7 +64,7 @@ impl Slots {
 
     fn search<'a>(&mut self, item: &'a [u8]) -> Option<(usize, ItemValue<'a>)> {
         let Some((bytes, value)) = split(item) else {
-            let item = HistoryItem::read(item)?;
+            let item = self.read(item)?;
             return Some((self.slot(&item)?, item.value));
         };
         let hash = cheap_hash(bytes);
@@ -79,7 +86,7 @@ impl Slots {
         let form = match self.by_form.get(bytes) {
             Some(&form) => form,
             None => {
-                let slot = self.slot(&HistoryItem::read(item)?)?;
+                let slot = self.slot(&self.read(item)?)?;
                 let form = self.forms.len();
                 self.forms.push(Form { bytes: bytes.into(), slot, next: 0 });
                 self.by_form.insert(bytes.into(), form);
@@ -91,6 +98,10 @@ impl Slots {
             *hint = form;
         }
         Some(form)
+    }
+
+    fn read<'a>(&self, item: &'a [u8]) -> Option<HistoryItem<'a>> {
+        if self.untyped { HistoryItem::read_untyped(item) } else { HistoryItem::read(item) }
     }
 
     fn slot(&mut self, item: &HistoryItem<'_>) -> Option<usize> {

@@ -8,10 +8,16 @@ use super::leaves::Leaves;
 use crate::json::Value;
 use crate::wire::{Field, Fields, Malformed};
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Summary {
     leaves: Leaves,
     records: u64,
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        Self { leaves: Leaves::untyped(), records: 0 }
+    }
 }
 
 impl Summary {
