@@ -49,22 +49,17 @@ impl Metrics {
     /// ([`join_key`](crate::record::join_key)): the one of that name, else the glob with the longest
     /// pattern that matches. Globs never match names that begin with `_`.
     pub fn definition_for(&self, name: &str) -> Option<&MetricRecord> {
-        let glob = || {
-            let matching = self.globs.iter().filter(|(glob, _)| matches(glob, name));
-            matching.max_by_key(|(glob, _)| glob.len()).map(|(_, definition)| definition)
-        };
-        self.named.get(name).or_else(glob)
+        self.named.get(name).or_else(|| self.glob_for(name))
     }
-}
 
-/// A `*` counts only at the end of a pattern; without it the pattern is a name.
-fn matches(glob: &str, name: &str) -> bool {
-    if name.starts_with('_') {
-        return false;
-    }
-    match glob.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => glob == name,
+    /// A `*` counts only at the end of a pattern; without it the pattern is a name.
+    fn glob_for(&self, name: &str) -> Option<&MetricRecord> {
+        if self.globs.is_empty() || name.starts_with('_') {
+            return None;
+        }
+        let prefixes = (0..=name.len()).rev().filter_map(|end| name.get(..end));
+        let mut matching = prefixes.filter_map(|prefix| self.globs.get(&format!("{prefix}*")));
+        self.globs.get(name).or_else(|| matching.next())
     }
 }
 
