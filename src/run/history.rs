@@ -92,7 +92,7 @@ impl History {
         let known = std::mem::replace(&mut self.looked_up, self.leaves.len());
         self.tallies.resize_with(self.leaves.len(), || None);
         let Some(metrics) = metrics.filter(|metrics| !metrics.is_empty()) else { return };
-        for (path, slot) in self.leaves.keys().filter(|(_, slot)| *slot >= known) {
+        for (slot, path) in self.leaves.keys_since(known) {
             let name = join_key(path.iter().map(String::as_str));
             let wanted = metrics.definition_for(&name).and_then(Tally::new);
             let Some(tally) = self.tallies.get_mut(slot) else { continue };
@@ -157,7 +157,7 @@ impl History {
     pub fn keys(&self) -> impl Iterator<Item = (&[String], u64, &str)> {
         self.leaves.keys().filter_map(|(path, slot)| {
             let (text, count) = self.leaves.last(slot)?;
-            Some((path.as_slice(), count, text))
+            Some((&**path, count, text))
         })
     }
 

@@ -14,9 +14,10 @@ use crate::cursor::Cursor;
 use crate::record::{HistoryItem, ItemValue};
 use std::collections::{BTreeMap, HashMap};
 use std::str;
+use std::sync::Arc;
 
 /// The elements of a key.
-pub(super) type Path = Vec<String>;
+pub(super) type Path = Arc<[String]>;
 
 /// The numbering of the keys of one kind of message.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,7 @@ pub(super) struct Slots {
     /// The form that bytes of this hash last had. Being wrong costs time only, so a cheap hash will do.
     hints: Vec<usize>,
     by_path: BTreeMap<Path, usize>,
+    paths: Vec<Path>,
     /// The form that the last item had.
     last: usize,
     /// The form that the next item is expected to have.
@@ -98,18 +100,26 @@ impl Slots {
         if path.len() > DEPTH {
             return None;
         }
-        let new = self.by_path.len();
-        Some(*self.by_path.entry(path).or_insert(new))
+        let slot = *self.by_path.entry(path.clone()).or_insert(self.paths.len());
+        if slot == self.paths.len() {
+            self.paths.push(path);
+        }
+        Some(slot)
     }
 
     /// How many keys there are.
-    pub(super) fn len(&self) -> usize {
-        self.by_path.len()
+    pub(super) const fn len(&self) -> usize {
+        self.paths.len()
     }
 
     /// The number of a key.
     pub(super) fn get(&self, path: &[String]) -> Option<usize> {
         self.by_path.get(path).copied()
+    }
+
+    /// The keys from number `first` on, in the order of their numbers.
+    pub(super) fn since(&self, first: usize) -> impl Iterator<Item = (usize, &Path)> {
+        self.paths.iter().enumerate().skip(first)
     }
 
     /// The keys and their numbers in order, which puts each key right before those below it.
