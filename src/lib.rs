@@ -1,4 +1,65 @@
-//! Run logs written offline.
+//! Run logs written offline: the `.wandb` transaction log of Weights & Biases and TensorBoard's event
+//! files. They are written, read, followed while they grow, converted and exported here, without
+//! Python, without a server and without a network.
+//!
+//! - A training loop logs with a [`Writer`]; `wandb sync` uploads what it wrote, whenever and wherever.
+//! - A [`Reader`] gives the records of a log one by one; [`run`] folds them into the state of a run or
+//!   into typed columns; [`export`] makes tables of them.
+//! - [`convert`] turns TensorBoard log directories into runs. The program `tb2wandb` is a shell around it.
+//!
+//! ```
+//! # fn main() -> wandb_offline::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! use wandb_offline::{Writer, run};
+//!
+//! let run = Writer::options().project("demo").dir(dir.path()).create()?;
+//! for step in 0..100 {
+//!     run.log([("loss", 1.0 / f64::from(step + 1)), ("lr", 3e-4)])?;
+//! }
+//! run.finish()?;
+//!
+//! let (state, report) = run::load(run.path(), false)?;
+//! assert_eq!(state.history().rows(), 100);
+//! assert_eq!(state.summary().get("loss").and_then(|loss| loss.as_f64()), Some(0.01));
+//! assert!(report.tail.is_some_and(|tail| tail.is_clean()));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds everywhere
+//! Bad input never panics, never hangs, and never takes memory out of proportion: it costs as much as its
+//! longest record ([`Limits`]). Reading is strict by default; a lenient reader passes over damage, gives
+//! every record that is whole, and reports each gap. A log that is cut off is not an error: its
+//! [`Tail`](framing::Tail) says how it ends. Nothing is overwritten.
+//!
+//! # Layers
+//! Modules use only what stands above them:
+//!
+//! | layer | modules | does I/O |
+//! |---|---|---|
+//! | bytes | [`checksum`], a cursor | no |
+//! | codecs | [`wire`], [`framing`], [`proto`] | no |
+//! | policy | [`limits`], [`error`] | no |
+//! | views | [`json`], [`record`], [`event`] | no |
+//! | files | [`io`], [`log`], [`tfevents`] | yes |
+//! | runs | [`run`], [`writer`] | yes |
+//! | verbs | [`convert`], [`export`] | yes |
+//!
+//! # Features
+//! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod checksum;
 mod cursor;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use wandb_offline::json::Value;
 use wandb_offline::log::LogWriter;
 use wandb_offline::proto::wandb_internal::record::RecordType;
-use wandb_offline::record::{HistoryView, ItemValue, RecordKind};
+use wandb_offline::record::{HistoryView, ItemValue, RawRecord, RecordKind};
 use wandb_offline::run::{Cell, Columns, RunState, load};
 use wandb_offline::{Reader, Result};
 
@@ -310,6 +310,53 @@ fn a_lenient_load_leaves_out_what_is_no_message_and_counts_it() {
     let error = load(&path, false).unwrap_err();
     assert!(error.is_corrupt() && error.offset().is_some());
     assert_eq!(error.path(), Some(path.as_path()));
+}
+
+/// Damages a record in one to three places.
+fn damage(payload: &mut [u8], mut seed: u64) {
+    for _ in 0..=seed % 3 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let place = (seed >> 33) as usize % payload.len().max(1);
+        if let Some(byte) = payload.get_mut(place) {
+            *byte = (seed >> 20) as u8;
+        }
+    }
+}
+
+#[test]
+fn no_bytes_panic_and_a_refused_record_changes_nothing() {
+    let mut refused = 0;
+    for (name, log) in fixtures() {
+        let mut reader = Reader::open(&log).unwrap();
+        let (mut run, mut columns) = (RunState::default(), Columns::default());
+        let mut seed = 0;
+        while let Some(record) = reader.next_record().unwrap() {
+            run.apply(&record).unwrap();
+            columns.apply(&record).unwrap();
+            seed += 1;
+            let mut payload = record.payload.to_vec();
+            damage(&mut payload, seed);
+            let record = RawRecord::new(record.span, &payload);
+            let (mut damaged, mut rows) = (run.clone(), columns.clone());
+            if damaged.apply(&record).is_err() {
+                refused += 1;
+                let want = overview(&run).to_string();
+                assert_eq!(overview(&damaged).to_string(), want, "{name}: record {seed}");
+                assert_eq!(damaged.history().rows(), run.history().rows());
+            }
+            if rows.apply(&record).is_err() {
+                assert_eq!(rows.rows(), columns.rows());
+                assert!(
+                    rows.iter()
+                        .all(|(key, column)| columns.get(&key).unwrap().len() == column.len())
+                );
+            }
+            if seed > 200 {
+                break;
+            }
+        }
+    }
+    assert!(refused > 100, "the damage must show: {refused}");
 }
 
 #[test]

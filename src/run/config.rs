@@ -4,7 +4,6 @@
 //! except by removals, and an empty object changes nothing. W&B's service does the same.
 
 use super::leaves::insert;
-use super::slots::Path;
 use crate::json::Value;
 use crate::proto::wandb_internal::{ConfigItem, ConfigRecord};
 use std::collections::BTreeMap;
@@ -51,7 +50,7 @@ impl Config {
     }
 
     /// The tree an item belongs to, and its path in it; the path is empty if it is too deep.
-    fn target(&mut self, item: &ConfigItem) -> (&mut Value, Path) {
+    fn target(&mut self, item: &ConfigItem) -> (&mut Value, Vec<String>) {
         let mut path = match item.nested_key.is_empty() {
             true => vec![item.key.clone()],
             false => item.nested_key.clone(),
@@ -65,7 +64,7 @@ impl Config {
 }
 
 /// Sets every value below `path` that is not an object itself.
-fn merge(root: &mut BTreeMap<String, Value>, path: &mut Path, value: Value) {
+fn merge(root: &mut BTreeMap<String, Value>, path: &mut Vec<String>, value: Value) {
     let Value::Object(members) = value else { return insert(root, path, value) };
     for (key, value) in members {
         path.push(key);

@@ -17,6 +17,7 @@ pub struct History {
     tallies: Vec<Option<Box<Tally>>>,
     /// How many keys have been looked up in the metric definitions.
     looked_up: usize,
+    redefined: u32,
     step_slot: Option<usize>,
     rows: u64,
     first_step: Option<i64>,
@@ -25,8 +26,13 @@ pub struct History {
 }
 
 impl History {
-    /// Applies a `HistoryRecord`. One that is malformed changes nothing.
-    pub(super) fn apply(&mut self, message: &[u8], metrics: &Metrics) -> Result<(), Malformed> {
+    /// Applies a `HistoryRecord`. One that is malformed changes nothing. From a log that has its own
+    /// summary the definitions are not needed: `metrics` is `None` then.
+    pub(super) fn apply(
+        &mut self,
+        message: &[u8],
+        metrics: Option<&Metrics>,
+    ) -> Result<(), Malformed> {
         self.leaves.clear_staged();
         let mut step = None;
         let mut fields = Fields::new(message);
@@ -64,28 +70,29 @@ impl History {
         Ok(())
     }
 
-    /// Looks up the definitions of all keys again, for they have changed.
-    pub(super) fn redefine(&mut self, metrics: &Metrics) {
-        self.looked_up = 0;
-        self.look_up(metrics);
+    /// The definitions have changed: the next row looks those of all keys up again. A log that changes
+    /// them over and over, which none does but one made to take long, gets its way only so often.
+    pub(super) const fn redefine(&mut self) {
+        if self.redefined < REDEFINED_AT_MOST && self.looked_up > 0 {
+            self.redefined += 1;
+            self.looked_up = 0;
+        }
     }
 
     #[inline]
-    fn look_up(&mut self, metrics: &Metrics) {
+    fn look_up(&mut self, metrics: Option<&Metrics>) {
         if self.looked_up < self.leaves.len() {
             self.look_up_new(metrics);
         }
     }
 
     #[cold]
-    fn look_up_new(&mut self, metrics: &Metrics) {
+    fn look_up_new(&mut self, metrics: Option<&Metrics>) {
         self.step_slot = self.leaves.slot(&["_step".into()]);
         let known = std::mem::replace(&mut self.looked_up, self.leaves.len());
         self.tallies.resize_with(self.leaves.len(), || None);
-        if metrics.is_empty() {
-            return;
-        }
-        for (path, slot) in self.leaves.keys().filter(|(_, slot)| *slot >= known) {
+        let Some(metrics) = metrics.filter(|metrics| !metrics.is_empty()) else { return };
+        for (slot, path) in self.leaves.keys_since(known) {
             let name = join_key(path.iter().map(String::as_str));
             let wanted = metrics.definition_for(&name).and_then(Tally::new);
             let Some(tally) = self.tallies.get_mut(slot) else { continue };
@@ -150,7 +157,7 @@ impl History {
     pub fn keys(&self) -> impl Iterator<Item = (&[String], u64, &str)> {
         self.leaves.keys().filter_map(|(path, slot)| {
             let (text, count) = self.leaves.last(slot)?;
-            Some((path.as_slice(), count, text))
+            Some((&**path, count, text))
         })
     }
 
@@ -187,6 +194,8 @@ fn is_media(value: &Value) -> bool {
     })
 }
 
+const REDEFINED_AT_MOST: u32 = 1000;
+
 const ITEM: u32 = 1;
 const STEP: u32 = 2;
 
@@ -210,7 +219,7 @@ mod tests {
     fn history(rows: &[Vec<u8>], metrics: &Metrics) -> History {
         let mut history = History::default();
         for row in rows {
-            history.apply(row, metrics).unwrap();
+            history.apply(row, Some(metrics)).unwrap();
         }
         history
     }
@@ -253,7 +262,7 @@ mod tests {
         let mut bytes = row(&[("a", "1")], Some(4));
         bytes.extend_from_slice(&[0x12, 1, 0xff]);
         let mut history = History::default();
-        assert!(history.apply(&bytes, &Metrics::default()).is_err());
+        assert!(history.apply(&bytes, None).is_err());
         assert_eq!((history.rows(), history.keys().count()), (0, 0));
     }
 

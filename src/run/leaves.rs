@@ -151,6 +151,11 @@ impl Leaves {
         self.slots.get(path)
     }
 
+    /// The keys from number `first` on, in the order of their numbers.
+    pub(super) fn keys_since(&self, first: usize) -> impl Iterator<Item = (usize, &Path)> {
+        self.slots.since(first)
+    }
+
     /// The keys in order, each with its number.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&Path, usize)> {
         self.slots.iter()
@@ -218,7 +223,7 @@ struct Above<'a> {
 impl<'a> Above<'a> {
     fn pop(stack: &mut Vec<Self>, found: &mut Vec<(&'a Path, usize, &'a str)>) {
         let Some(top) = stack.pop() else { return };
-        let nameless = matches!(top.path.as_slice(), [key] if key.is_empty());
+        let nameless = matches!(&**top.path, [key] if key.is_empty());
         if top.stands
             && top.leaf.set > top.set_below
             && !nameless

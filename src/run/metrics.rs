@@ -5,11 +5,13 @@ use crate::proto::wandb_internal::metric_record::MetricGoal;
 use crate::proto::wandb_internal::{MetricRecord, MetricSummary};
 use prost::Message;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// The metric definitions of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     named: BTreeMap<String, MetricRecord>,
+    /// Patterns without their `*`, which counts only at the end.
     globs: BTreeMap<String, MetricRecord>,
 }
 
@@ -17,9 +19,11 @@ impl Metrics {
     /// Applies a `MetricRecord`: merged into the earlier definition of that name, or in its place.
     pub(super) fn apply(&mut self, message: &[u8]) -> Result<(), prost::DecodeError> {
         let record = MetricRecord::decode(message)?;
-        let (definitions, name) = match record.glob_name.is_empty() {
-            true => (&mut self.named, &record.name),
-            false => (&mut self.globs, &record.glob_name),
+        let (definitions, name) = match record.glob_name.strip_suffix('*') {
+            Some(prefix) => (&mut self.globs, prefix),
+            // A pattern without a `*` is a name.
+            None if record.name.is_empty() => (&mut self.named, record.glob_name.as_str()),
+            None => (&mut self.named, record.name.as_str()),
         };
         let overwrites = record.control.as_ref().is_some_and(|control| control.overwrite);
         match definitions.get_mut(name) {
@@ -30,7 +34,7 @@ impl Metrics {
                     old.none = new.none;
                 }
             }
-            _ => drop(definitions.insert(name.clone(), record)),
+            _ => drop(definitions.insert(name.to_owned(), record)),
         }
         Ok(())
     }
@@ -49,23 +53,33 @@ impl Metrics {
     /// ([`join_key`](crate::record::join_key)): the one of that name, else the glob with the longest
     /// pattern that matches. Globs never match names that begin with `_`.
     pub fn definition_for(&self, name: &str) -> Option<&MetricRecord> {
-        let glob = || {
-            let matching = self.globs.iter().filter(|(glob, _)| matches(glob, name));
-            matching.max_by_key(|(glob, _)| glob.len()).map(|(_, definition)| definition)
-        };
-        self.named.get(name).or_else(glob)
+        self.named.get(name).or_else(|| self.glob_for(name))
+    }
+
+    fn glob_for(&self, name: &str) -> Option<&MetricRecord> {
+        if name.starts_with('_') {
+            return None;
+        }
+        // The last pattern that sorts before the name is the longest that matches, or what the two have
+        // in common bounds those that can.
+        let mut bound = name;
+        loop {
+            let (prefix, definition) = self
+                .globs
+                .range::<str, _>((Bound::Unbounded, Bound::Included(bound)))
+                .next_back()?;
+            if name.starts_with(prefix.as_str()) {
+                return Some(definition);
+            }
+            bound = common(prefix, name);
+        }
     }
 }
 
-/// A `*` counts only at the end of a pattern; without it the pattern is a name.
-fn matches(glob: &str, name: &str) -> bool {
-    if name.starts_with('_') {
-        return false;
-    }
-    match glob.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => glob == name,
-    }
+/// What two texts begin with.
+fn common<'a>(a: &str, b: &'a str) -> &'a str {
+    let differ = a.chars().zip(b.char_indices()).find(|(a, (_, b))| a != b);
+    differ.and_then(|(_, (at, _))| b.get(..at)).unwrap_or(b)
 }
 
 /// What a metric's values come to, as its summary options ask, by the rules of the Python client: only
@@ -202,11 +216,16 @@ mod tests {
 
     #[test]
     fn the_closest_definition_holds_and_reserved_keys_match_no_glob() {
-        let metrics =
-            metrics(&[glob("*"), glob("train/*"), named("train/loss", Default::default())]);
+        let globs = ["*", "train/*", "train/l*", "train/lé*", "train/zz*", "tra*"].map(glob);
+        let named = named("train/loss", MetricSummary::default());
+        let metrics = metrics(&[&globs[..], &[named]].concat());
         let found = |name| metrics.definition_for(name).map(|found| found.glob_name.as_str());
         assert_eq!(found("train/loss"), Some(""));
         assert_eq!(found("train/acc"), Some("train/*"));
+        assert_eq!(found("train/lx"), Some("train/l*"));
+        assert_eq!(found("train/lè"), Some("train/l*"));
+        assert_eq!(found("train/z"), Some("train/*"));
+        assert_eq!(found("track"), Some("tra*"));
         assert_eq!(found("acc"), Some("*"));
         assert_eq!(found("_step"), None);
     }

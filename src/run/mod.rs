@@ -125,10 +125,10 @@ impl RunState {
         let Some(body) = record.body()? else { return Ok(()) };
         let (kind, message) = (body.kind, &*body.message);
         match kind {
-            RecordKind::History => self
-                .history
-                .apply(message, &self.metrics)
-                .map_err(|error| record.malformed(error))?,
+            RecordKind::History => {
+                let metrics = (self.summary.records() == 0).then_some(&self.metrics);
+                self.history.apply(message, metrics).map_err(|error| record.malformed(error))?;
+            }
             RecordKind::Summary => {
                 self.summary.apply(message).map_err(|error| record.malformed(error))?;
             }
@@ -154,7 +154,7 @@ impl RunState {
             }
             RecordKind::Metric => {
                 self.metrics.apply(message)?;
-                self.history.redefine(&self.metrics);
+                self.history.redefine();
             }
             RecordKind::OutputRaw => {
                 let OutputRawRecord { output_type, timestamp, line, .. } =

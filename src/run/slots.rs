@@ -14,9 +14,10 @@ use crate::cursor::Cursor;
 use crate::record::{HistoryItem, ItemValue};
 use std::collections::{BTreeMap, HashMap};
 use std::str;
+use std::sync::Arc;
 
 /// The elements of a key.
-pub(crate) type Path = Vec<String>;
+pub(crate) type Path = Arc<[String]>;
 
 /// The numbering of the keys of one kind of message.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,7 @@ pub(crate) struct Slots {
     by_path: BTreeMap<Path, usize>,
     /// Whether the items have no typed values, as those of summary and config records.
     untyped: bool,
+    paths: Vec<Path>,
     /// The form that the last item had.
     last: usize,
     /// The form that the next item is expected to have.
@@ -109,18 +111,26 @@ impl Slots {
         if path.len() > DEPTH {
             return None;
         }
-        let new = self.by_path.len();
-        Some(*self.by_path.entry(path).or_insert(new))
+        let slot = *self.by_path.entry(path.clone()).or_insert(self.paths.len());
+        if slot == self.paths.len() {
+            self.paths.push(path);
+        }
+        Some(slot)
     }
 
     /// How many keys there are.
-    pub(crate) fn len(&self) -> usize {
-        self.by_path.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.paths.len()
     }
 
     /// The number of a key.
     pub(crate) fn get(&self, path: &[String]) -> Option<usize> {
         self.by_path.get(path).copied()
+    }
+
+    /// The keys from number `first` on, in the order of their numbers.
+    pub(crate) fn since(&self, first: usize) -> impl Iterator<Item = (usize, &Path)> {
+        self.paths.iter().enumerate().skip(first)
     }
 
     /// The keys and their numbers in order, which puts each key right before those below it.
