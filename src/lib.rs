@@ -3,6 +3,7 @@
 pub mod checksum;
 mod cursor;
 pub mod error;
+pub mod event;
 pub mod export;
 pub mod framing;
 pub mod io;
