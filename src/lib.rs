@@ -13,6 +13,7 @@ pub mod log;
 pub mod proto;
 pub mod record;
 pub mod run;
+pub mod tfevents;
 pub mod wire;
 
 pub use error::{Error, ErrorKind, Result};
