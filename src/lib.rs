@@ -1,6 +1,7 @@
 //! Run logs written offline.
 
 pub mod checksum;
+pub mod convert;
 mod cursor;
 pub mod error;
 pub mod event;

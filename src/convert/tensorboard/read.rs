@@ -1,0 +1,265 @@
+//! The first pass: all events of a run, to points.
+
+use super::Progress;
+use super::config::HParams;
+use super::options::Restart;
+use super::plan::Group;
+use super::points::{Kind, Point, PointStore};
+use super::report::{Damage, Reason, RunReport};
+use crate::error::Result;
+use crate::event::{EventView, SessionStatus, SummaryView, ValueView, What};
+use crate::limits::Limits;
+use crate::tfevents::{EventReader, EventReaderOptions, Sample, SeriesTable};
+use std::path::Path;
+
+/// What the events of a run come to, beside its points.
+pub(super) struct Reading<'a> {
+    report: &'a mut RunReport,
+    observe: &'a (dyn Fn(Progress<'_>) + Sync),
+    restart: Restart,
+    pub(super) points: PointStore,
+    pub(super) series: Vec<SeriesInfo>,
+    pub(super) hparams: HParams,
+    pub(super) times: Option<Times>,
+    /// The lowest step of a point.
+    pub(super) lowest_step: i64,
+    seq: u64,
+}
+
+/// A series of scalars.
+pub(super) struct SeriesInfo {
+    pub group: u32,
+    /// The tag, with the prefix of the group in front.
+    pub tag: String,
+}
+
+/// Earliest and latest wall time of a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub first: f64,
+    pub last: f64,
+}
+
+/// What is known about the files of a group while they are read.
+struct State {
+    group: u32,
+    prefix: String,
+    table: SeriesTable,
+    /// From the numbers of the table to those of the run.
+    numbers: Vec<Option<u32>>,
+    version: f64,
+    sessions: u64,
+    last_summary: Option<i64>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(
+        report: &'a mut RunReport,
+        observe: &'a (dyn Fn(Progress<'_>) + Sync),
+        restart: Restart,
+        points: PointStore,
+    ) -> Self {
+        Self {
+            report,
+            observe,
+            restart,
+            points,
+            series: Vec::new(),
+            hparams: HParams::default(),
+            times: None,
+            lowest_step: i64::MAX,
+            seq: 0,
+        }
+    }
+
+    /// Reads the files of one group, in their order, as one stream.
+    pub(super) fn group(&mut self, number: u32, group: &Group) -> Result<()> {
+        let mut state = State {
+            group: number,
+            prefix: group.prefix.clone(),
+            table: SeriesTable::new(),
+            numbers: Vec::new(),
+            version: 0.0,
+            sessions: 0,
+            last_summary: None,
+        };
+        for file in &group.files {
+            self.file(file, &mut state)?;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: &Path, state: &mut State) -> Result<()> {
+        let mut reader = EventReaderOptions::default().lenient(true).open(path)?;
+        self.report.files += 1;
+        let mut told = 0;
+        let mut bad = 0;
+        while let Some(raw) = reader.next_event()? {
+            let position = raw.span.offset + raw.span.length;
+            match raw.view() {
+                Ok(event) => self.event(&event, state)?,
+                Err(error) => {
+                    bad += 1;
+                    if bad <= Limits::DEFAULT.gaps_kept {
+                        self.report.damage.push(Damage {
+                            file: path.to_owned(),
+                            offset: raw.span.offset,
+                            length: raw.span.length,
+                            what: error.to_string(),
+                        });
+                    }
+                    self.report.leave_out(Reason::BadEvent, "", 1);
+                }
+            }
+            if position - told >= TELL_EVERY {
+                (self.observe)(Progress::Read(position - told));
+                told = position;
+            }
+        }
+        self.damage(path, &reader);
+        Ok(())
+    }
+
+    fn damage(&mut self, path: &Path, reader: &EventReader) {
+        let gaps = reader.gaps();
+        self.report.damage.extend(gaps.gaps().iter().map(|gap| Damage {
+            file: path.to_owned(),
+            offset: gap.offset,
+            length: gap.length,
+            what: gap.fault.kind.to_string(),
+        }));
+        let untold = gaps.count() - gaps.gaps().len() as u64;
+        if untold > 0 {
+            let what = format!("{untold} more places, not listed");
+            let damage = Damage { file: path.to_owned(), offset: 0, length: 0, what };
+            self.report.damage.push(damage);
+        }
+        if let Some(tail) = reader.tail()
+            && !tail.is_clean()
+            && tail.length > 0
+        {
+            self.report.damage.push(Damage::tail(path.to_owned(), tail));
+        }
+    }
+
+    fn event(&mut self, event: &EventView<'_>, state: &mut State) -> Result<()> {
+        self.report.events += 1;
+        let dated = event.wall_time.is_finite();
+        if dated && event.wall_time > 0.0 {
+            let times = Times { first: event.wall_time, last: event.wall_time };
+            let times = self.times.get_or_insert(times);
+            times.first = times.first.min(event.wall_time);
+            times.last = times.last.max(event.wall_time);
+        }
+        match &event.what {
+            What::Summary(summary) => self.summary(event, summary, dated, state)?,
+            What::FileVersion(version) => state.version = parse_version(version),
+            What::SessionLog(log) => {
+                if self.restart == Restart::Session && log.status() == SessionStatus::Start {
+                    self.session_start(event.step, state)?;
+                }
+            }
+            What::GraphDef(_) => self.unsupported("graph", 1),
+            What::MetaGraphDef(_) => self.unsupported("meta graph", 1),
+            What::TaggedRunMetadata(_) => self.unsupported("run metadata", 1),
+            What::LogMessage(_) => self.unsupported("log message", 1),
+            What::None => {}
+        }
+        Ok(())
+    }
+
+    /// TensorBoard's Python reader takes a session's start for a restart only from the second one on.
+    fn session_start(&mut self, step: i64, state: &mut State) -> Result<()> {
+        state.sessions += 1;
+        if state.version >= 2.0 && state.sessions >= 2 {
+            self.seq += 1;
+            self.points.push(Point::purge(step, self.seq, state.group, Kind::PurgeGroup))?;
+        }
+        Ok(())
+    }
+
+    fn summary(
+        &mut self,
+        event: &EventView<'_>,
+        summary: &SummaryView<'_>,
+        dated: bool,
+        state: &mut State,
+    ) -> Result<()> {
+        let back = self.restart == Restart::Session
+            && state.version < 2.0
+            && state.last_summary.is_some_and(|last| event.step < last);
+        state.last_summary = Some(event.step);
+        if back {
+            // Before any of the values, for the same tag may come twice.
+            for value in summary.values() {
+                let (number, sample) = state.table.sample(&value);
+                if let Sample::Scalar(_) = sample {
+                    let series = self.series_number(number, value.tag, state);
+                    self.seq += 1;
+                    let purge = Point::purge(event.step, self.seq, series, Kind::PurgeSeries);
+                    self.points.push(purge)?;
+                }
+            }
+        }
+        for value in summary.values() {
+            let (number, sample) = state.table.sample(&value);
+            match sample {
+                Sample::Scalar(scalar) if dated => {
+                    let series = self.series_number(number, value.tag, state);
+                    self.seq += 1;
+                    self.lowest_step = self.lowest_step.min(event.step);
+                    let (seq, wall_time) = (self.seq, event.wall_time);
+                    self.points.push(Point::new(event.step, seq, wall_time, series, scalar))?;
+                }
+                Sample::Scalar(_) => self.report.leave_out(Reason::WallTime, "", 1),
+                Sample::Unfit(why) => {
+                    self.report.leave_out(Reason::NotScalar, &why.to_string(), 1);
+                }
+                Sample::Other => self.other(number, &value, state),
+            }
+        }
+        Ok(())
+    }
+
+    /// A value of a series of something else than scalars. To carry one more kind of value, begin here.
+    fn other(&mut self, number: u32, value: &ValueView<'_>, state: &State) {
+        let plugin = state.table.series().get(number as usize).map_or("", |series| &series.plugin);
+        if plugin == "hparams" {
+            let content = value.metadata.as_ref().map_or(&[][..], |m| m.plugin_content());
+            if self.hparams.take(content) {
+                return;
+            }
+        }
+        self.unsupported(if plugin.is_empty() { value.kind.name() } else { plugin }, 1);
+    }
+
+    fn unsupported(&mut self, what: &str, count: u64) {
+        self.report.leave_out(Reason::Unsupported, what, count);
+    }
+
+    #[inline]
+    fn series_number(&mut self, in_table: u32, tag: &str, state: &mut State) -> u32 {
+        if let Some(Some(number)) = state.numbers.get(in_table as usize) {
+            return *number;
+        }
+        let number = self.series.len() as u32;
+        let tag = format!("{}{tag}", state.prefix);
+        self.series.push(SeriesInfo { group: state.group, tag });
+        let at = in_table as usize;
+        if state.numbers.len() <= at {
+            state.numbers.resize(at + 1, None);
+        }
+        if let Some(slot) = state.numbers.get_mut(at) {
+            *slot = Some(number);
+        }
+        number
+    }
+}
+
+/// `brain.Event:2` is version 2; what cannot be read is older than anything.
+fn parse_version(text: &str) -> f64 {
+    let number = text.rsplit_once("brain.Event:").map(|(_, number)| number);
+    number.and_then(|number| number.parse().ok()).unwrap_or(-1.0)
+}
+
+const TELL_EVERY: u64 = 1 << 20;
