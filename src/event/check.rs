@@ -15,11 +15,17 @@ pub(super) fn is_message(bytes: &[u8], of: &MessageType) -> bool {
 fn check(bytes: &[u8], of: &MessageType, depth: u32) -> bool {
     Fields::new(bytes).all(|field| {
         let Ok(field) = field else { return false };
-        match of.field(field.number) {
+        match find(of, field.number) {
             Some(known) => check_field(field.value, known, depth),
             None => true,
         }
     })
+}
+
+/// The field of that number; mostly fields are numbered without holes.
+fn find(of: &MessageType, number: u32) -> Option<&'static FieldType> {
+    let guess = of.fields.get((number as usize).saturating_sub(1));
+    guess.filter(|field| field.number == number).or_else(|| of.field(number))
 }
 
 fn check_field(value: WireValue<'_>, known: &FieldType, depth: u32) -> bool {

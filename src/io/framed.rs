@@ -77,6 +77,14 @@ impl<D: Decoder, S: Source> Framed<D, S> {
     /// # Errors
     /// What reading fails with; at damage, unless lenient, the fault, which is final.
     pub fn next_record(&mut self) -> Result<Option<(Span, &[u8])>> {
+        Ok(self.next_with_decoder()?.map(|(span, payload, _)| (span, payload)))
+    }
+
+    /// The next record, and the decoder for what it has to say about it.
+    ///
+    /// # Errors
+    /// As for [`Self::next_record`].
+    pub fn next_with_decoder(&mut self) -> Result<Option<(Span, &[u8], &D)>> {
         if let Some(fault) = self.failed {
             return Err(self.named_error(fault.into()));
         }
@@ -85,7 +93,7 @@ impl<D: Decoder, S: Source> Framed<D, S> {
             Found::Window(range) => self.source.window().get(range),
             Found::Assembly => Some(self.assembly.as_slice()),
         };
-        Ok(payload.map(|payload| (span, payload)))
+        Ok(payload.map(|payload| (span, payload, &self.decoder)))
     }
 
     fn advance(&mut self) -> Result<Option<(Span, Found)>> {

@@ -4,7 +4,7 @@ use super::compressed::EventSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventView;
 use crate::framing::tfrecord::TfRecordDecoder;
-use crate::framing::{Span, Tail};
+use crate::framing::{Fault, Span, Tail};
 use crate::io::{Framed, GapReport, SliceSource, Source};
 use crate::limits::Limits;
 use std::fs::File;
@@ -63,8 +63,12 @@ impl<S: Source> EventReader<S> {
     /// [`RawEvent::view`] tells.
     #[inline]
     pub fn next_event(&mut self) -> Result<Option<RawEvent<'_>>> {
-        let found = self.framed.next_record()?;
-        Ok(found.map(|(span, payload)| RawEvent { span, payload }))
+        let found = self.framed.next_with_decoder()?;
+        Ok(found.map(|(span, payload, decoder)| RawEvent {
+            span,
+            payload,
+            suspect: decoder.suspect(),
+        }))
     }
 
     /// What was passed over so far.
@@ -96,6 +100,8 @@ pub struct RawEvent<'a> {
     pub span: Span,
     /// The protobuf message, a `tensorboard.Event`.
     pub payload: &'a [u8],
+    /// That the bytes do not match their checksum, for a reader that delivers such records.
+    pub suspect: Option<Fault>,
 }
 
 impl<'a> RawEvent<'a> {
@@ -132,12 +138,14 @@ pub struct EventReaderOptions {
     lenient: bool,
     following: bool,
     checksums: bool,
+    suspects: bool,
     limits: Limits,
 }
 
 impl Default for EventReaderOptions {
     fn default() -> Self {
-        Self { lenient: false, following: false, checksums: true, limits: Limits::DEFAULT }
+        let limits = Limits::DEFAULT;
+        Self { lenient: false, following: false, checksums: true, suspects: false, limits }
     }
 }
 
@@ -161,6 +169,14 @@ impl EventReaderOptions {
     #[must_use]
     pub const fn checksums(mut self, verify: bool) -> Self {
         self.checksums = verify;
+        self
+    }
+
+    /// Whether events that do not match their checksum are delivered too, with
+    /// [`RawEvent::suspect`] set. By default they are damage. TensorBoard shows them without a word.
+    #[must_use]
+    pub const fn suspects(mut self, deliver: bool) -> Self {
+        self.suspects = deliver;
         self
     }
 
@@ -194,7 +210,9 @@ impl EventReaderOptions {
     }
 
     fn build<S: Source>(self, source: S) -> EventReader<S> {
-        let decoder = TfRecordDecoder::new(self.limits.record_len).checksums(self.checksums);
+        let decoder = TfRecordDecoder::new(self.limits.record_len)
+            .checksums(self.checksums)
+            .suspects(self.suspects);
         let framed = Framed::new(decoder, source, &self.limits)
             .lenient(self.lenient)
             .following(self.following);

@@ -30,6 +30,9 @@ pub struct Options {
     pub restart: Restart,
     /// Writes the wall time of each point that differs from its row's.
     pub wall_times: bool,
+    /// Carries events that can be read though they do not match their checksum, as TensorBoard does.
+    /// They are reported as damage, and never make another point obsolete.
+    pub suspects: bool,
     /// Does everything but write.
     pub dry_run: bool,
     /// How many runs are converted at the same time; by default one for each processor.
@@ -51,6 +54,7 @@ impl Default for Options {
             step_mode: StepMode::default(),
             restart: Restart::default(),
             wall_times: true,
+            suspects: true,
             dry_run: false,
             jobs: None,
             memory: 16 << 20,

@@ -18,6 +18,8 @@ pub(super) struct Point {
     /// The series; for [`Kind::PurgeGroup`] the group of series.
     pub series: u32,
     pub kind: Kind,
+    /// Whether its record does not match its checksum.
+    pub suspect: bool,
     pub bits: u64,
 }
 
@@ -51,11 +53,11 @@ impl Point {
             ScalarValue::U64(value) => (Kind::U64, value),
             ScalarValue::Bool(value) => (Kind::Bool, u64::from(value)),
         };
-        Self { step, seq, wall_time, series, kind, bits }
+        Self { step, seq, wall_time, series, kind, suspect: false, bits }
     }
 
     pub(super) const fn purge(step: i64, seq: u64, series: u32, kind: Kind) -> Self {
-        Self { step, seq, wall_time: 0.0, series, kind, bits: 0 }
+        Self { step, seq, wall_time: 0.0, series, kind, suspect: false, bits: 0 }
     }
 
     /// The order of the rows. A purge comes before all values of its step, so that one who walks up the
@@ -84,17 +86,21 @@ impl Point {
         out.extend_from_slice(&self.wall_time.to_bits().to_le_bytes());
         out.extend_from_slice(&self.bits.to_le_bytes());
         out.extend_from_slice(&self.series.to_le_bytes());
-        out.push(self.kind as u8);
+        out.push(self.kind as u8 | if self.suspect { SUSPECT } else { 0 });
     }
 
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let (step, seq) = (cursor.u64_le()? as i64, cursor.u64_le()?);
+        let wall_time = f64::from_bits(cursor.u64_le()?);
+        let (bits, series, kind) = (cursor.u64_le()?, cursor.u32_le()?, cursor.u8()?);
         Some(Self {
-            step: cursor.u64_le()? as i64,
-            seq: cursor.u64_le()?,
-            wall_time: f64::from_bits(cursor.u64_le()?),
-            bits: cursor.u64_le()?,
-            series: cursor.u32_le()?,
-            kind: match cursor.u8()? {
+            step,
+            seq,
+            wall_time,
+            bits,
+            series,
+            suspect: kind & SUSPECT != 0,
+            kind: match kind & !SUSPECT {
                 0 => Kind::F32,
                 1 => Kind::F64,
                 2 => Kind::I64,
@@ -183,6 +189,9 @@ impl PointStore {
         })
     }
 }
+
+/// Set in the byte of the kind.
+const SUSPECT: u8 = 0x80;
 
 /// Points of a chunk, however small the memory.
 const LEAST_CHUNK: usize = 1024;

@@ -2,12 +2,13 @@
 
 use super::Progress;
 use super::config::HParams;
-use super::options::Restart;
+use super::options::{Options, Restart};
 use super::plan::Group;
 use super::points::{Kind, Point, PointStore};
 use super::report::{Damage, Reason, RunReport};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventView, SessionStatus, SummaryView, ValueView, What};
+use crate::framing::{Span, Tail, TailKind};
 use crate::limits::Limits;
 use crate::tfevents::{EventReader, EventReaderOptions, Sample, SeriesTable};
 use std::path::Path;
@@ -17,6 +18,9 @@ pub(super) struct Reading<'a> {
     report: &'a mut RunReport,
     observe: &'a (dyn Fn(Progress<'_>) + Sync),
     restart: Restart,
+    suspects: bool,
+    /// Whether the event at hand does not match its checksum.
+    suspect: bool,
     pub(super) points: PointStore,
     pub(super) series: Vec<SeriesInfo>,
     pub(super) hparams: HParams,
@@ -56,13 +60,15 @@ impl<'a> Reading<'a> {
     pub(super) fn new(
         report: &'a mut RunReport,
         observe: &'a (dyn Fn(Progress<'_>) + Sync),
-        restart: Restart,
+        options: &Options,
         points: PointStore,
     ) -> Self {
         Self {
             report,
             observe,
-            restart,
+            restart: options.restart,
+            suspects: options.suspects,
+            suspect: false,
             points,
             series: Vec::new(),
             hparams: HParams::default(),
@@ -90,62 +96,41 @@ impl<'a> Reading<'a> {
     }
 
     fn file(&mut self, path: &Path, state: &mut State) -> Result<()> {
-        let mut reader = EventReaderOptions::default().lenient(true).open(path)?;
+        let mut reader =
+            EventReaderOptions::default().lenient(true).suspects(self.suspects).open(path)?;
         self.report.files += 1;
         let mut told = 0;
-        let mut bad = 0;
+        let mut places = Places { file: path, damage: Vec::new(), more: 0 };
         while let Some(raw) = reader.next_event()? {
             let position = raw.span.offset + raw.span.length;
-            match raw.view() {
-                Ok(event) => self.event(&event, state)?,
-                Err(error) => {
-                    bad += 1;
-                    if bad <= Limits::DEFAULT.gaps_kept {
-                        self.report.damage.push(Damage {
-                            file: path.to_owned(),
-                            offset: raw.span.offset,
-                            length: raw.span.length,
-                            what: error.to_string(),
-                        });
-                    }
-                    self.report.leave_out(Reason::BadEvent, "", 1);
+            let view = raw.view();
+            self.suspect = raw.suspect.is_some();
+            match (&view, raw.suspect) {
+                (Ok(_), None) => {}
+                (Ok(_), Some(fault)) => {
+                    self.report.suspect_events += 1;
+                    places.add(raw.span, format!("{}; carried as it reads", fault.kind));
                 }
+                (Err(_), Some(fault)) => places.add(raw.span, fault.kind.to_string()),
+                (Err(error), None) => places.add(raw.span, reason(error)),
+            }
+            match view {
+                Ok(event) => self.event(&event, state)?,
+                Err(_) => self.report.leave_out(Reason::BadEvent, "", 1),
             }
             if position - told >= TELL_EVERY {
                 (self.observe)(Progress::Read(position - told));
                 told = position;
             }
         }
-        self.damage(path, &reader);
+        self.report.damage.extend(places.end(&reader));
         Ok(())
-    }
-
-    fn damage(&mut self, path: &Path, reader: &EventReader) {
-        let gaps = reader.gaps();
-        self.report.damage.extend(gaps.gaps().iter().map(|gap| Damage {
-            file: path.to_owned(),
-            offset: gap.offset,
-            length: gap.length,
-            what: gap.fault.kind.to_string(),
-        }));
-        let untold = gaps.count() - gaps.gaps().len() as u64;
-        if untold > 0 {
-            let what = format!("{untold} more places, not listed");
-            let damage = Damage { file: path.to_owned(), offset: 0, length: 0, what };
-            self.report.damage.push(damage);
-        }
-        if let Some(tail) = reader.tail()
-            && !tail.is_clean()
-            && tail.length > 0
-        {
-            self.report.damage.push(Damage::tail(path.to_owned(), tail));
-        }
     }
 
     fn event(&mut self, event: &EventView<'_>, state: &mut State) -> Result<()> {
         self.report.events += 1;
         let dated = event.wall_time.is_finite();
-        if dated && event.wall_time > 0.0 {
+        if dated && event.wall_time > 0.0 && !self.suspect {
             let times = Times { first: event.wall_time, last: event.wall_time };
             let times = self.times.get_or_insert(times);
             times.first = times.first.min(event.wall_time);
@@ -209,7 +194,9 @@ impl<'a> Reading<'a> {
                     self.seq += 1;
                     self.lowest_step = self.lowest_step.min(event.step);
                     let (seq, wall_time) = (self.seq, event.wall_time);
-                    self.points.push(Point::new(event.step, seq, wall_time, series, scalar))?;
+                    let mut point = Point::new(event.step, seq, wall_time, series, scalar);
+                    point.suspect = self.suspect;
+                    self.points.push(point)?;
                 }
                 Sample::Scalar(_) => self.report.leave_out(Reason::WallTime, "", 1),
                 Sample::Unfit(why) => {
@@ -253,6 +240,50 @@ impl<'a> Reading<'a> {
             *slot = Some(number);
         }
         number
+    }
+}
+
+/// Where a file is damaged, as far as that is kept.
+struct Places<'a> {
+    file: &'a Path,
+    damage: Vec<Damage>,
+    more: u64,
+}
+
+impl Places<'_> {
+    fn add(&mut self, span: Span, what: String) {
+        if self.damage.len() >= Limits::DEFAULT.gaps_kept {
+            self.more += 1;
+            return;
+        }
+        let (offset, length) = (span.offset, span.length);
+        self.damage.push(Damage { file: self.file.to_owned(), offset, length, what });
+    }
+
+    /// Adds what the reader passed over, and how the file ends.
+    fn end(mut self, reader: &EventReader) -> Vec<Damage> {
+        let at = |offset, length, what| Damage { file: self.file.to_owned(), offset, length, what };
+        let gaps = reader.gaps();
+        let kept = gaps.gaps().iter();
+        self.damage.extend(kept.map(|gap| at(gap.offset, gap.length, gap.fault.kind.to_string())));
+        self.damage.sort_by_key(|damage| damage.offset);
+        let more = self.more + gaps.count() - gaps.gaps().len() as u64;
+        if more > 0 {
+            self.damage.push(at(0, 0, format!("{more} more places, not listed")));
+        }
+        let cut = |tail: &Tail| !matches!(tail.kind, TailKind::Clean | TailKind::Empty);
+        if let Some(tail) = reader.tail().filter(cut) {
+            self.damage.push(at(tail.offset, tail.length, format!("cut inside {}", tail.kind)));
+        }
+        self.damage
+    }
+}
+
+/// What is wrong with a message; the report says where by itself.
+fn reason(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Message { reason, .. } => format!("not an event: {reason}"),
+        _ => error.to_string(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a conversion did.
 
-use crate::framing::Tail;
 use crate::tfevents::Skipped;
 use serde::Serialize;
 use std::fmt;
@@ -84,6 +83,8 @@ pub struct RunReport {
     pub files: u64,
     /// Events read.
     pub events: u64,
+    /// Events among them that do not match their checksum but could be read.
+    pub suspect_events: u64,
     /// Points carried over.
     pub points: u64,
     /// Tags with at least one point.
@@ -210,11 +211,4 @@ pub struct Damage {
     pub length: u64,
     /// What is wrong.
     pub what: String,
-}
-
-impl Damage {
-    pub(super) fn tail(file: PathBuf, tail: Tail) -> Self {
-        let what = format!("cut inside {}", tail.kind);
-        Self { file, offset: tail.offset, length: tail.length, what }
-    }
 }

@@ -32,7 +32,8 @@ impl Filter {
         if point.seq < (*series).max(group) {
             return false;
         }
-        if self.preempts {
+        // One flipped bit in a step must not remove half a log.
+        if self.preempts && !point.suspect {
             *series = point.seq;
         }
         true

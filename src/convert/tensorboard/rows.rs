@@ -125,6 +125,10 @@ impl<'a, W: Write> Rows<'a, W> {
                 (false, true) => self.counts.same_step += 1,
                 (false, false) => self.counts.preempted += 1,
             }
+            let sound = |slot: &Slot| slot.in_row && slot.point.is_some_and(|p| !p.suspect);
+            if point.suspect && self.slots.get(series).is_some_and(sound) {
+                return Ok(());
+            }
         }
         let Some(slot) = self.slots.get_mut(series) else { return Ok(()) };
         slot.point = Some(*point);
@@ -211,6 +215,8 @@ impl<'a, W: Write> Rows<'a, W> {
 /// A value as W&B's JSON.
 pub(super) fn put_value(text: &mut Vec<u8>, value: ScalarValue) {
     match value {
+        // The shortest text of the largest ones, read as a double, may be beyond any `f32`.
+        ScalarValue::F32(value) if value.abs() > 3.4e38 => put_f64(text, f64::from(value)),
         ScalarValue::F32(value) => put_f32(text, value),
         ScalarValue::F64(value) => put_f64(text, value),
         ScalarValue::I64(value) => put_i64(text, value),

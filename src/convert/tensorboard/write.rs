@@ -34,7 +34,7 @@ pub(super) fn convert_run(
 ) -> Result<()> {
     let scratch = scratch_dir(options)?;
     let points = PointStore::new(options.memory / workers, scratch);
-    let mut reading = Reading::new(report, observe, options.restart, points);
+    let mut reading = Reading::new(report, observe, options, points);
     for (number, group) in (0..).zip(&job.groups) {
         reading.group(number, group)?;
     }
