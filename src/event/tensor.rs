@@ -209,3 +209,129 @@ const FLOAT_VAL: u32 = 5;
 const DOUBLE_VAL: u32 = 6;
 const UINT32_VAL: u32 = 16;
 const FLOAT8_VAL: u32 = 18;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::tensorboard::{TensorProto, TensorShapeProto, tensor_shape_proto::Dim};
+    use prost::Message;
+
+    fn scalar(tensor: &TensorProto) -> Result<ScalarValue, NotScalar> {
+        TensorView::new(Cow::Owned(tensor.encode_to_vec())).scalar()
+    }
+
+    fn shaped(sizes: &[i64]) -> Option<TensorShapeProto> {
+        let dims = sizes.iter().map(|&size| Dim { size, ..Dim::default() });
+        Some(TensorShapeProto { dim: dims.collect(), ..TensorShapeProto::default() })
+    }
+
+    #[test]
+    fn content_of_every_type_is_little_endian() {
+        use ScalarValue::{Bool, F32, F64, I64, U64};
+        let table: &[(i32, &[u8], ScalarValue)] = &[
+            (1, &1.5f32.to_le_bytes(), F32(1.5)),
+            (2, &0.1f64.to_le_bytes(), F64(0.1)),
+            (3, &(-7i32).to_le_bytes(), I64(-7)),
+            (4, &[200], I64(200)),
+            (5, &(-300i16).to_le_bytes(), I64(-300)),
+            (6, &[0xff], I64(-1)),
+            (9, &i64::MIN.to_le_bytes(), I64(i64::MIN)),
+            (10, &[1], Bool(true)),
+            (11, &[0x80], I64(-128)),
+            (12, &[0x80], I64(128)),
+            (13, &i32::MIN.to_le_bytes(), I64(i32::MIN as i64)),
+            (14, &[0xc0, 0x3f], F32(1.5)),
+            (15, &[0xff, 0x7f], I64(0x7fff)),
+            (16, &[0xff, 0xff], I64(0xffff)),
+            (17, &[0xff, 0xff], I64(0xffff)),
+            (19, &[0x00, 0x3e], F32(1.5)),
+            (22, &u32::MAX.to_le_bytes(), I64(u32::MAX as i64)),
+            (23, &u64::MAX.to_le_bytes(), U64(u64::MAX)),
+            (24, &[0x3e], F32(1.5)),
+            (25, &[0x3c], F32(1.5)),
+            (26, &[0x44], F32(1.5)),
+            (27, &[0x5c], F32(1.5)),
+            (28, &[0x42], F32(1.5)),
+            (29, &[0x0f], I64(-1)),
+            (30, &[0x0f], I64(15)),
+            (31, &[0x02], I64(-2)),
+            (32, &[0x03], I64(3)),
+        ];
+        for &(dtype, content, want) in table {
+            let tensor_content = content.to_vec();
+            let tensor = TensorProto { dtype, tensor_content, ..TensorProto::default() };
+            assert_eq!(scalar(&tensor), Ok(want), "dtype {dtype}");
+            let tensor = TensorProto { tensor_content: [content, &[0]].concat(), ..tensor };
+            assert_eq!(scalar(&tensor), Err(NotScalar::Length), "dtype {dtype}");
+        }
+    }
+
+    #[test]
+    fn typed_lists_hold_what_content_would() {
+        use ScalarValue::{Bool, F32, F64, I64, U64};
+        let of = |dtype, tensor: TensorProto| scalar(&TensorProto { dtype, ..tensor });
+        let none = TensorProto::default;
+        assert_eq!(of(1, TensorProto { float_val: vec![-0.5], ..none() }), Ok(F32(-0.5)));
+        assert_eq!(of(2, TensorProto { double_val: vec![0.1], ..none() }), Ok(F64(0.1)));
+        for dtype in [3, 5, 6, 11, 13, 15] {
+            assert_eq!(of(dtype, TensorProto { int_val: vec![-3], ..none() }), Ok(I64(-3)));
+        }
+        for dtype in [4, 12, 16, 17] {
+            assert_eq!(of(dtype, TensorProto { int_val: vec![200], ..none() }), Ok(I64(200)));
+        }
+        let most = TensorProto { int64_val: vec![i64::MAX], ..none() };
+        assert_eq!(of(9, most), Ok(I64(i64::MAX)));
+        assert_eq!(of(10, TensorProto { bool_val: vec![true], ..none() }), Ok(Bool(true)));
+        let most = TensorProto { uint32_val: vec![u32::MAX], ..none() };
+        assert_eq!(of(22, most), Ok(I64(i64::from(u32::MAX))));
+        let most = TensorProto { uint64_val: vec![u64::MAX], ..none() };
+        assert_eq!(of(23, most), Ok(U64(u64::MAX)));
+        assert_eq!(of(19, TensorProto { half_val: vec![0x3e00], ..none() }), Ok(F32(1.5)));
+        assert_eq!(of(14, TensorProto { half_val: vec![0x3fc0], ..none() }), Ok(F32(1.5)));
+        assert_eq!(of(24, TensorProto { float8_val: vec![0x3e], ..none() }), Ok(F32(1.5)));
+    }
+
+    #[test]
+    fn what_torch_stores_in_the_wrong_list_is_understood() {
+        for (value, dtype) in [(1.5f32, 19), (-2.0, 19), (0.0, 14), (f32::MIN_POSITIVE, 14)] {
+            let half_val = vec![value.to_bits() as i32];
+            let tensor = TensorProto { dtype, half_val, ..TensorProto::default() };
+            assert_eq!(scalar(&tensor), Ok(ScalarValue::F32(value)));
+        }
+        let tensor = TensorProto { dtype: 4, uint32_val: vec![7], ..TensorProto::default() };
+        assert_eq!(scalar(&tensor), Ok(ScalarValue::I64(7)));
+    }
+
+    #[test]
+    fn one_element_of_any_rank_is_a_scalar_and_nothing_else_is() {
+        let one = TensorProto { dtype: 1, float_val: vec![2.0], ..TensorProto::default() };
+        let with = |tensor_shape| scalar(&TensorProto { tensor_shape, ..one.clone() });
+        let two = Ok(ScalarValue::F32(2.0));
+        for sizes in [&[][..], &[1], &[1, 1, 1], &[-1], &[-1, 1]] {
+            assert_eq!(with(shaped(sizes)), two, "{sizes:?}");
+        }
+        for sizes in [&[0][..], &[2], &[1, 3], &[i64::MAX, i64::MAX]] {
+            assert_eq!(with(shaped(sizes)), Err(NotScalar::Shape), "{sizes:?}");
+        }
+        let unknown = TensorShapeProto { unknown_rank: true, ..TensorShapeProto::default() };
+        assert_eq!(with(Some(unknown)), two);
+        let empty = TensorProto { dtype: 1, ..TensorProto::default() };
+        assert_eq!(scalar(&empty), Ok(ScalarValue::F32(0.0)), "zero is implied");
+        let empty = TensorProto { tensor_shape: shaped(&[-1]), ..empty };
+        assert_eq!(scalar(&empty), Err(NotScalar::Shape));
+        let many = TensorProto { dtype: 1, float_val: vec![1.0, 2.0], ..TensorProto::default() };
+        assert_eq!(scalar(&many), Err(NotScalar::Length));
+        for dtype in [0, 7, 8, 18, 20, 21, 101, 999] {
+            let tensor = TensorProto { dtype, ..one.clone() };
+            assert_eq!(scalar(&tensor), Err(NotScalar::Type(dtype)));
+        }
+    }
+
+    #[test]
+    fn numbers_need_not_be_packed() {
+        // dtype 1; 5: fixed32 1.5, unpacked.
+        let message = [0x08, 1, 0x2d, 0, 0, 0xc0, 0x3f];
+        let tensor = TensorView::new(Cow::Borrowed(&message));
+        assert_eq!(tensor.scalar(), Ok(ScalarValue::F32(1.5)));
+    }
+}

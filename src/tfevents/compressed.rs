@@ -3,11 +3,11 @@
 //! Nothing in an event file says so, but its first twelve bytes, a length and the checksum of that
 //! length, cannot match if they are those of a compressed stream.
 
+use super::inflate::Inflate;
 use crate::checksum::MaskedCrc32c;
 use crate::cursor::Cursor;
 use crate::framing::tfrecord::HEADER_LEN;
 use crate::io::{Source, SourceEnd, StreamSource};
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use std::fmt;
 use std::io::{self, Chain, Read};
 
@@ -16,19 +16,14 @@ use std::io::{self, Chain, Read};
 /// Decompression streams, so it costs no memory that grows with the file. Offsets count decompressed
 /// bytes. What can be read in front of damage is read.
 #[derive(Debug)]
-pub struct EventSource<R: Read> {
+pub struct EventSource<R> {
     stream: StreamSource<Stream<R>>,
 }
 
 impl<R: Read> EventSource<R> {
     /// A source at the current position of `stream`, which is that of its first byte.
     pub fn new(stream: R) -> Self {
-        Self {
-            stream: StreamSource::new(Stream {
-                state: State::Start(stream),
-                end: SourceEnd::Complete,
-            }),
-        }
+        Self { stream: StreamSource::new(Stream::Start(stream)) }
     }
 }
 
@@ -48,80 +43,68 @@ impl<R: Read> Source for EventSource<R> {
     }
 
     fn end(&self) -> SourceEnd {
-        self.stream.get_ref().end
+        self.stream.get_ref().end()
     }
-}
-
-struct Stream<R: Read> {
-    state: State<R>,
-    end: SourceEnd,
 }
 
 /// A stream whose first bytes were looked at.
 type Sniffed<R> = Chain<io::Cursor<Vec<u8>>, R>;
 
-enum State<R: Read> {
+enum Stream<R> {
     Start(R),
     Plain(Sniffed<R>),
-    Gzip(Box<MultiGzDecoder<Sniffed<R>>>),
-    Zlib(Box<ZlibDecoder<Sniffed<R>>>),
+    Compressed(Box<Inflate<Sniffed<R>>>),
     /// Looking at the first bytes failed.
     Failed,
 }
 
 impl<R: Read> Stream<R> {
     fn start(&mut self) -> io::Result<()> {
-        match std::mem::replace(&mut self.state, State::Failed) {
-            State::Start(mut stream) => {
+        match std::mem::replace(self, Self::Failed) {
+            Self::Start(mut stream) => {
                 let mut head = Vec::with_capacity(HEADER_LEN);
                 stream.by_ref().take(HEADER_LEN as u64).read_to_end(&mut head)?;
                 let form = Form::of(&head);
                 let sniffed = io::Cursor::new(head).chain(stream);
-                self.state = match form {
-                    Form::Plain => State::Plain(sniffed),
-                    Form::Gzip => State::Gzip(Box::new(MultiGzDecoder::new(sniffed))),
-                    Form::Zlib => State::Zlib(Box::new(ZlibDecoder::new(sniffed))),
+                *self = match form {
+                    Form::Plain => Self::Plain(sniffed),
+                    Form::Gzip => Self::Compressed(Box::new(Inflate::gzip(sniffed))),
+                    Form::Zlib => Self::Compressed(Box::new(Inflate::zlib(sniffed))),
                 };
             }
-            state => self.state = state,
+            started => *self = started,
         }
         Ok(())
+    }
+
+    fn end(&self) -> SourceEnd {
+        match self {
+            Self::Compressed(stream) => stream.end(),
+            _ => SourceEnd::Complete,
+        }
     }
 }
 
 impl<R: Read> Read for Stream<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if matches!(self.state, State::Start(_)) {
+        if matches!(self, Self::Start(_)) {
             self.start()?;
         }
-        if self.end != SourceEnd::Complete {
-            return Ok(0);
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Compressed(stream) => stream.read(buffer),
+            Self::Start(_) | Self::Failed => Ok(0),
         }
-        let read = match &mut self.state {
-            State::Plain(stream) => return stream.read(buffer),
-            State::Gzip(stream) => stream.read(buffer),
-            State::Zlib(stream) => stream.read(buffer),
-            State::Start(_) | State::Failed => return Ok(0),
-        };
-        read.or_else(|error| {
-            self.end = match error.kind() {
-                io::ErrorKind::UnexpectedEof => SourceEnd::Cut,
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => SourceEnd::Damaged,
-                _ => return Err(error),
-            };
-            Ok(0)
-        })
     }
 }
 
-impl<R: Read> fmt::Debug for Stream<R> {
+impl<R> fmt::Debug for Stream<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.state {
-            State::Start(_) => "Start",
-            State::Plain(_) => "Plain",
-            State::Gzip(_) => "Gzip",
-            State::Zlib(_) => "Zlib",
-            State::Failed => "Failed",
+        f.write_str(match self {
+            Self::Start(_) => "Start",
+            Self::Plain(_) => "Plain",
+            Self::Compressed(_) => "Compressed",
+            Self::Failed => "Failed",
         })
     }
 }

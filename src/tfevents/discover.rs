@@ -139,7 +139,7 @@ impl Skipped {
 
 fn single_file(path: &Path) -> LogDir {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let root = parent.unwrap_or(Path::new(".")).to_owned();
+    let root = parent.unwrap_or_else(|| Path::new(".")).to_owned();
     let run = RunFiles { name: ".".into(), path: root.clone(), files: vec![path.to_owned()] };
     LogDir { root, runs: vec![run], skipped: Vec::new() }
 }

@@ -3,6 +3,7 @@
 
 mod compressed;
 mod discover;
+mod inflate;
 mod reader;
 mod scalars;
 mod series;
