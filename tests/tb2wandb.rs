@@ -1,220 +1,17 @@
 //! Converting log directories: what is in the runs that come out, and what the report says.
 
-use prost::Message;
+mod support;
+
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
-use wandb_offline::convert::tensorboard::{
-    ConvertReport, Options, Reason, Restart, RunStatus, StepMode, convert,
-};
-use wandb_offline::framing::tfrecord;
+use support::*;
+use wandb_offline::convert::tensorboard::{Options, Reason, Restart, RunStatus, StepMode, convert};
 use wandb_offline::proto::tensorboard as tb;
 use wandb_offline::proto::tensorboard::hparams::{self, h_params_plugin_data::Data};
-use wandb_offline::proto::wandb_internal::record::RecordType;
-use wandb_offline::proto::wandb_internal::{Record, RunRecord};
 use wandb_offline::record::RecordKind;
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tensorboard")
-}
-
-/// A run read back: what a test wants to know about it.
-#[derive(Debug, Default)]
-struct Run {
-    run: RunRecord,
-    kinds: Vec<RecordKind>,
-    rows: Vec<BTreeMap<Vec<String>, String>>,
-    steps: Vec<i64>,
-    summary: BTreeMap<Vec<String>, String>,
-    config: BTreeMap<String, Value>,
-    exit: Option<i32>,
-}
-
-type Points = BTreeMap<String, Vec<(i64, u64, u32)>>;
-
-impl Run {
-    fn read(directory: &Path) -> Self {
-        let mut found = Self::default();
-        let id = directory.file_name().unwrap().to_str().unwrap().rsplit('-').next().unwrap();
-        let mut reader =
-            wandb_offline::Reader::open(directory.join(format!("run-{id}.wandb"))).unwrap();
-        let mut num = 0;
-        while let Some(record) = reader.next_record().unwrap() {
-            num += 1;
-            assert_eq!(record.num().unwrap(), num);
-            found.kinds.push(record.kind().unwrap().unwrap());
-            found.take(record.decode().unwrap());
-        }
-        assert!(reader.tail().unwrap().is_clean());
-        found
-    }
-
-    fn take(&mut self, record: Record) {
-        match record.record_type.unwrap() {
-            RecordType::Run(run) => {
-                for item in &run.config.as_ref().unwrap().update {
-                    let value = serde_json::from_str(&item.value_json).unwrap();
-                    self.config.insert(item.key.clone(), value);
-                }
-                self.run = run;
-            }
-            RecordType::History(row) => {
-                self.steps.push(row.step.unwrap().num);
-                let items = row.item.into_iter().map(|item| (item.nested_key, item.value_json));
-                self.rows.push(items.collect());
-            }
-            RecordType::Summary(summary) => {
-                let items = summary.update.into_iter();
-                self.summary = items.map(|item| (item.nested_key, item.value_json)).collect();
-            }
-            RecordType::Exit(exit) => self.exit = Some(exit.exit_code),
-            _ => {}
-        }
-    }
-
-    /// The points by tag, in the order of the rows: step, bits of the wall time, bits of the value.
-    fn points(&self) -> Points {
-        let mut points = Points::new();
-        for row in &self.rows {
-            let get = |path: &[&str]| {
-                let path: Vec<String> = path.iter().map(|element| (*element).into()).collect();
-                row.get(&path)
-            };
-            let step = get(&["global_step"]).unwrap().parse().unwrap();
-            for (path, value) in row {
-                let [key] = &path[..] else { continue };
-                if ["_step", "_timestamp", "_runtime", "global_step"].contains(&key.as_str()) {
-                    continue;
-                }
-                let wall_time = get(&["_wall_time", key]).or_else(|| get(&["_timestamp"])).unwrap();
-                let wall_time: f64 = wall_time.parse().unwrap();
-                let value = match value.as_str() {
-                    "true" => 1.0,
-                    "false" => 0.0,
-                    text => text.parse().unwrap(),
-                };
-                let tag = key.strip_prefix("tb/").unwrap_or(key).to_owned();
-                let point = (step, wall_time.to_bits(), bits(value));
-                points.entry(tag).or_default().push(point);
-            }
-        }
-        points
-    }
-
-    fn text(&self, row: usize, key: &str) -> Option<&str> {
-        self.rows[row].get(&vec![key.to_owned()]).map(String::as_str)
-    }
-}
-
-fn bits(value: f64) -> u32 {
-    let value = value as f32;
-    if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() }
-}
-
-fn number(value: &Value) -> f64 {
-    match value {
-        Value::String(text) => text.parse().unwrap(),
-        other => other.as_f64().unwrap(),
-    }
-}
-
-fn expected(case: &str, reader: &str) -> BTreeMap<String, Points> {
-    let text = fs::read_to_string(fixtures().join(case).join("scalars.json")).unwrap();
-    let all: Value = serde_json::from_str(&text).unwrap();
-    let mut runs = BTreeMap::new();
-    for (run, series) in all[reader].as_object().unwrap() {
-        let mut points = Points::new();
-        for (tag, list) in series.as_object().unwrap() {
-            let point =
-                |p: &Value| (p[0].as_i64().unwrap(), number(&p[1]).to_bits(), bits(number(&p[2])));
-            let list: Vec<_> = list.as_array().unwrap().iter().map(point).collect();
-            points.insert(tag.clone(), list);
-        }
-        runs.insert(run.clone(), points);
-    }
-    runs
-}
-
-struct Converted {
-    report: ConvertReport,
-    out: TempDir,
-}
-
-impl Converted {
-    fn runs(&self) -> BTreeMap<String, Run> {
-        let directories = self.report.runs.iter().filter(|run| run.directory.is_some());
-        let read =
-            directories.map(|run| (run.name.clone(), Run::read(run.directory.as_deref().unwrap())));
-        read.collect()
-    }
-
-    fn only(&self) -> Run {
-        let mut runs = self.runs();
-        assert_eq!(runs.len(), 1, "{:?}", self.report);
-        runs.pop_first().unwrap().1
-    }
-
-    fn left_out(&self, reason: Reason) -> u64 {
-        let all = self.report.runs.iter().flat_map(|run| &run.left_out);
-        all.filter(|left_out| left_out.reason == reason).map(|left_out| left_out.count).sum()
-    }
-}
-
-fn converted(path: impl AsRef<Path>, change: impl FnOnce(&mut Options)) -> Converted {
-    let out = tempfile::tempdir().unwrap();
-    let mut options = Options { output: out.path().join("wandb"), ..Options::default() };
-    change(&mut options);
-    let report = convert(&[path], &options).unwrap();
-    Converted { report, out }
-}
-
-fn scalar(tag: &str, step: i64, wall_time: f64, value: f32) -> tb::Event {
-    let value = tb::summary::Value {
-        tag: tag.into(),
-        value: Some(tb::summary::value::Value::SimpleValue(value)),
-        ..Default::default()
-    };
-    summary(step, wall_time, value)
-}
-
-fn summary(step: i64, wall_time: f64, value: tb::summary::Value) -> tb::Event {
-    let what = Some(tb::event::What::Summary(tb::Summary { value: vec![value] }));
-    tb::Event { wall_time, step, what, ..Default::default() }
-}
-
-fn hparams(data: Data) -> tb::Event {
-    let content = hparams::HParamsPluginData { data: Some(data), ..Default::default() };
-    let plugin_data = tb::summary_metadata::PluginData {
-        plugin_name: "hparams".into(),
-        content: content.encode_to_vec(),
-    };
-    let metadata = tb::SummaryMetadata { plugin_data: Some(plugin_data), ..Default::default() };
-    let value = tb::summary::Value {
-        tag: "_hparams_/session".into(),
-        metadata: Some(metadata),
-        ..Default::default()
-    };
-    summary(0, 1.7e9, value)
-}
-
-/// A log directory with these events in one file.
-fn log_dir(events: &[tb::Event]) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    write_events(&dir.path().join("events.out.tfevents.1700000000.node.1.0"), events);
-    dir
-}
-
-fn write_events(path: &Path, events: &[tb::Event]) {
-    let mut bytes = Vec::new();
-    for event in events {
-        tfrecord::encode(&event.encode_to_vec(), &mut bytes);
-    }
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, bytes).unwrap();
-}
 
 /// Cases where more comes out than the reader returns, which stops at damage or does not know a type.
 const MORE: [&str; 7] = [
@@ -478,7 +275,7 @@ fn a_failed_session_exits_with_1_and_a_running_one_not_at_all() {
         (hparams::Status::Running, None),
     ] {
         let end = hparams::SessionEndInfo { status: status as i32, ..Default::default() };
-        let events = [scalar("a", 0, 1.7e9, 1.0), hparams(Data::SessionEndInfo(end))];
+        let events = [scalar("a", 0, 1.7e9, 1.0), hparams_event(Data::SessionEndInfo(end))];
         assert_eq!(converted(log_dir(&events).path(), |_| {}).only().exit, exit);
     }
 }
@@ -638,6 +435,55 @@ fn what_is_not_carried_is_counted_by_kind() {
     let want = ["audio", "custom_scalars", "histograms", "images", "pr_curves", "text"];
     assert_eq!(kinds, BTreeSet::from(want));
     assert!(done.report.is_lossy());
+}
+
+#[test]
+fn bytes_changed_anywhere_never_stop_a_conversion() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events.out.tfevents.1700000000.x");
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut below = |n: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % n as u64) as usize
+    };
+    for case in ["tensorboardX/scalars", "synthetic/scalar_tensor_dtypes", "tf2/tensors"] {
+        let found = wandb_offline::tfevents::discover(fixtures().join(case)).unwrap();
+        let whole = fs::read(&found.runs[0].files[0]).unwrap();
+        for _ in 0..100 {
+            let mut bytes = whole.clone();
+            for _ in 0..=below(4) {
+                let at = below(bytes.len());
+                match below(3) {
+                    0 => bytes.truncate(at.max(1)),
+                    1 => bytes[at] ^= 1 << below(8),
+                    _ => bytes.insert(at, below(256) as u8),
+                }
+            }
+            fs::write(&path, &bytes).unwrap();
+            let done = converted(dir.path(), |o| (o.dry_run, o.jobs) = (true, NonZero::new(1)));
+            let run = &done.report.runs[0];
+            // A file that ends where a record does shows no sign of having been longer.
+            let unnoticed = whole.starts_with(&bytes) || run.status == RunStatus::Empty;
+            assert!(done.report.is_lossy() || unnoticed);
+        }
+    }
+}
+
+#[test]
+fn any_number_of_foreign_kinds_is_counted_in_bounded_space() {
+    let value = |i: usize| {
+        let plugin_name = format!("plugin{i}");
+        let plugin_data =
+            Some(tb::summary_metadata::PluginData { plugin_name, ..Default::default() });
+        let metadata = Some(tb::SummaryMetadata { plugin_data, ..Default::default() });
+        tb::summary::Value { tag: format!("t{i}"), metadata, ..Default::default() }
+    };
+    let events: Vec<_> = (0..1000).map(|i| summary(0, 1.7e9, value(i))).collect();
+    let done = converted(log_dir(&events).path(), |_| {});
+    assert_eq!(done.left_out(Reason::Unsupported), 1000);
+    assert!(done.report.runs[0].left_out.len() <= 101);
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn assert_same_value(view: &ValueView<'_>, message: &summary::Value) {
             assert_eq!(a.display_name(), b.display_name);
             assert_eq!(a.description(), b.summary_description);
             let class = if (0..4).contains(&b.data_class) { b.data_class } else { 0 };
-            assert_eq!(a.data_class as i32, class);
+            assert_eq!(a.data_class() as i32, class);
         }
         (a, b) => assert_eq!(a.is_some(), b.is_some()),
     }

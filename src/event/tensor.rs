@@ -72,7 +72,9 @@ impl<'a> TensorView<'a> {
                 false => Err(wrong),
             };
         }
-        let mut list = self.list(dtype.list());
+        // Mostly the tensor has one list, and it is the right one.
+        let field = dtype.list();
+        let mut list = if head.list_field == field { head.list } else { self.list(field) };
         // torch stores bytes in the list of 32-bit unsigned integers.
         if list.count == 0 && matches!(dtype, DataType::Uint(1..=16)) {
             list = self.list(UINT32_VAL);
@@ -86,13 +88,24 @@ impl<'a> TensorView<'a> {
         }
     }
 
+    #[inline]
     fn head(&self) -> Head<'_> {
-        let mut head = Head { dtype: 0, elements: Some(1), content: &[] };
+        let mut head = Head {
+            dtype: 0,
+            elements: Some(1),
+            content: &[],
+            list_field: 0,
+            list: List::default(),
+        };
         for Field { number, value } in self.fields() {
             match (number, value) {
                 (DTYPE, WireValue::Varint(dtype)) => head.dtype = dtype as i32,
                 (SHAPE, WireValue::Bytes(message)) => head.shape(message),
                 (CONTENT, WireValue::Bytes(content)) => head.content = content,
+                (5.., value) if head.list_field == 0 || head.list_field == number => {
+                    head.list_field = number;
+                    head.list.extend(value, number);
+                }
                 _ => {}
             }
         }
@@ -102,17 +115,7 @@ impl<'a> TensorView<'a> {
     fn list(&self, field: u32) -> List {
         let mut list = List::default();
         for value in self.fields().filter(|f| f.number == field).map(|f| f.value) {
-            match value {
-                // Bytes, not a list: the last one counts.
-                WireValue::Bytes(bytes) if field == FLOAT8_VAL => {
-                    list = List::default();
-                    list.add_packed(bytes, field);
-                }
-                WireValue::Bytes(packed) => list.add_packed(packed, field),
-                WireValue::Varint(bits) | WireValue::Fixed64(bits) => list.add(bits),
-                WireValue::Fixed32(bits) => list.add(u64::from(bits)),
-                WireValue::Group(_) => {}
-            }
+            list.extend(value, field);
         }
         list
     }
@@ -123,6 +126,9 @@ struct Head<'a> {
     /// How many elements the shape has room for, if it says.
     elements: Option<u64>,
     content: &'a [u8],
+    /// The first field that may be a list of elements, and the elements.
+    list_field: u32,
+    list: List,
 }
 
 impl Head<'_> {
@@ -153,6 +159,21 @@ struct List {
 }
 
 impl List {
+    #[inline]
+    fn extend(&mut self, value: WireValue<'_>, field: u32) {
+        match value {
+            // Bytes, not a list: the last one counts.
+            WireValue::Bytes(bytes) if field == FLOAT8_VAL => {
+                *self = Self::default();
+                self.add_packed(bytes, field);
+            }
+            WireValue::Bytes(packed) => self.add_packed(packed, field),
+            WireValue::Varint(bits) | WireValue::Fixed64(bits) => self.add(bits),
+            WireValue::Fixed32(bits) => self.add(u64::from(bits)),
+            WireValue::Group(_) => {}
+        }
+    }
+
     const fn add(&mut self, bits: u64) {
         if self.count == 0 {
             self.first = bits;

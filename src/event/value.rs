@@ -86,7 +86,12 @@ impl<'a> ValueView<'a> {
                 _ => {}
             }
         }
-        Some(Self { tag, node_name, metadata: metadata.map(MetadataView::read), kind })
+        Some(Self {
+            tag,
+            node_name,
+            metadata: metadata.map(|message| MetadataView { message }),
+            kind,
+        })
     }
 
     fn is_member(number: u32, bytes: &[u8]) -> bool {
@@ -137,19 +142,16 @@ impl ValueKind<'_> {
 
 /// What a `SummaryMetadata` says that readers act on.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct MetadataView<'a> {
     message: Cow<'a, [u8]>,
-    /// How a reader is to store the series.
-    pub data_class: DataClass,
 }
 
-impl<'a> MetadataView<'a> {
-    fn read(message: Cow<'a, [u8]>) -> Self {
-        let classes = fields(&message).filter(|field| field.number == 4);
+impl MetadataView<'_> {
+    /// How a reader is to store the series.
+    pub fn data_class(&self) -> DataClass {
+        let classes = fields(&self.message).filter(|field| field.number == 4);
         let class = classes.filter_map(|field| field.value.varint()).last();
-        let data_class = DataClass::from_number(class.unwrap_or(0) as i32);
-        Self { message, data_class }
+        DataClass::from_number(class.unwrap_or(0) as i32)
     }
 
     /// The plugin the series belongs to, like `scalars`; may be empty.

@@ -172,6 +172,7 @@ pub fn event_file_host(name: &str) -> Option<&str> {
     let (_, rest) = name.split_once("tfevents.")?;
     let (seconds, rest) = rest.split_once('.')?;
     seconds.parse::<u64>().ok()?;
+    let rest = rest.strip_suffix(".gz").unwrap_or(rest);
     let rest = rest.strip_suffix(".v2").unwrap_or(rest);
     let numbered = rest.rsplit_once('.').and_then(|(rest, counter)| {
         let (host, process) = rest.rsplit_once('.')?;
@@ -256,6 +257,7 @@ mod tests {
             ("events.out.tfevents.1795486703.vm", Some("vm")),
             ("events.out.tfevents.1795486822.vm.22456.0.v2", Some("vm")),
             ("events.out.tfevents.1795486822.node1.example.org.22456.0", Some("node1.example.org")),
+            ("events.out.tfevents.1795486822.vm.v2.gz", Some("vm")),
             ("events.out.tfevents.1795486822", None),
             ("my_tfevents_file", None),
         ] {

@@ -100,7 +100,7 @@ impl SeriesTable {
 /// a tensor.
 fn classify<'v>(value: &'v ValueView<'_>) -> (&'v str, bool) {
     let named = value.metadata.as_ref().map_or("", |metadata| metadata.plugin_name());
-    let class = value.metadata.as_ref().map_or(DataClass::Unknown, |metadata| metadata.data_class);
+    let class = value.metadata.as_ref().map_or(DataClass::Unknown, |m| m.data_class());
     if class != DataClass::Unknown {
         return (named, class == DataClass::Scalar);
     }

@@ -1,9 +1,9 @@
 //! What a conversion did.
 
 use crate::tfevents::Skipped;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a conversion did, run by run.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -42,6 +42,7 @@ impl ConvertReport {
 #[non_exhaustive]
 pub struct LogDirError {
     /// The directory.
+    #[serde(serialize_with = "path_text")]
     pub path: PathBuf,
     /// What is wrong.
     pub error: String,
@@ -66,6 +67,7 @@ impl From<Skipped> for LogDirError {
 #[non_exhaustive]
 pub struct RunReport {
     /// The log directory.
+    #[serde(serialize_with = "path_text")]
     pub log_dir: PathBuf,
     /// The run's name in it.
     pub name: String,
@@ -77,7 +79,7 @@ pub struct RunReport {
     /// The id of the W&B run.
     pub run_id: String,
     /// The run directory, or where it would be.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_path_text")]
     pub directory: Option<PathBuf>,
     /// Event files read.
     pub files: u64,
@@ -117,8 +119,12 @@ impl RunReport {
         if count == 0 {
             return;
         }
-        match self.left_out.iter_mut().find(|l| l.reason == reason && l.what == what) {
+        // The names of kinds come from the file, which may hold any number of them.
+        let full = self.left_out.len() >= MOST_KINDS;
+        let same = |l: &&mut LeftOut| l.reason == reason && l.what == what;
+        match self.left_out.iter_mut().find(same) {
             Some(left_out) => left_out.count += count,
+            None if full && what != OTHER_KINDS => self.leave_out(reason, OTHER_KINDS, count),
             None => self.left_out.push(LeftOut { reason, what: what.to_owned(), count }),
         }
     }
@@ -204,6 +210,7 @@ impl fmt::Display for Reason {
 #[non_exhaustive]
 pub struct Damage {
     /// The file.
+    #[serde(serialize_with = "path_text")]
     pub file: PathBuf,
     /// Absolute offset, in the decompressed stream if the file is compressed.
     pub offset: u64,
@@ -212,3 +219,15 @@ pub struct Damage {
     /// What is wrong.
     pub what: String,
 }
+
+/// A path as text; what is not Unicode in it is replaced, for JSON has no other text.
+fn path_text<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
+}
+
+fn some_path_text<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    path_text(path.as_deref().unwrap_or_else(|| Path::new("")), to)
+}
+
+const MOST_KINDS: usize = 100;
+const OTHER_KINDS: &str = "other kinds";
