@@ -212,7 +212,7 @@ fn run_text(
 ) -> std::fmt::Result {
     let name = shown(&run.name, terminal);
     let Some(directory) = &run.directory else {
-        writeln!(text, "{name}: nothing to convert: {}", run.error.as_deref().unwrap_or_default())?;
+        writeln!(text, "{name}: nothing to convert")?;
         return damage_text(text, run, terminal);
     };
     let directory = shown(&directory.display().to_string(), terminal);
@@ -276,7 +276,8 @@ fn print_errors(report: &ConvertReport) {
     for error in report.skipped.iter().chain(&report.errors) {
         print(&error.path.display().to_string(), &error.error);
     }
-    for run in report.runs.iter().filter(|run| run.status == RunStatus::Failed) {
+    let unconverted = |run: &&RunReport| run.status != RunStatus::Converted;
+    for run in report.runs.iter().filter(unconverted) {
         print(
             &run.log_dir.join(&run.name).display().to_string(),
             run.error.as_deref().unwrap_or(""),

@@ -144,10 +144,10 @@ impl<'a> Reading<'a> {
                     self.session_start(event.step, state)?;
                 }
             }
-            What::GraphDef(_) => self.unsupported("graph", 1),
-            What::MetaGraphDef(_) => self.unsupported("meta graph", 1),
-            What::TaggedRunMetadata(_) => self.unsupported("run metadata", 1),
-            What::LogMessage(_) => self.unsupported("log message", 1),
+            What::GraphDef(_) => self.unsupported("graph"),
+            What::MetaGraphDef(_) => self.unsupported("meta graph"),
+            What::TaggedRunMetadata(_) => self.unsupported("run metadata"),
+            What::LogMessage(_) => self.unsupported("log message"),
             What::None => {}
         }
         Ok(())
@@ -217,11 +217,11 @@ impl<'a> Reading<'a> {
                 return;
             }
         }
-        self.unsupported(if plugin.is_empty() { value.kind.name() } else { plugin }, 1);
+        self.unsupported(if plugin.is_empty() { value.kind.name() } else { plugin });
     }
 
-    fn unsupported(&mut self, what: &str, count: u64) {
-        self.report.leave_out(Reason::Unsupported, what, count);
+    fn unsupported(&mut self, what: &str) {
+        self.report.leave_out(Reason::Unsupported, what, 1);
     }
 
     #[inline]

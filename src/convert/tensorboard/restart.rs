@@ -23,8 +23,8 @@ impl Filter {
         Self { preempts, series: vec![0; series], groups: vec![0; groups] }
     }
 
-    /// Whether the point, of a series of this group, stays. Of several points at one step the last one
-    /// does; the others are told apart only there.
+    /// Whether the point, of a series of this group, stays as far as the steps up to its own tell. That
+    /// only the last of several points at one step stays is up to the caller, who gathers the step.
     #[inline]
     pub(super) fn admits(&mut self, point: &Point, group: u32) -> bool {
         let Some(series) = self.series.get_mut(point.series as usize) else { return false };
