@@ -62,8 +62,10 @@
 )]
 
 pub mod checksum;
+pub mod convert;
 mod cursor;
 pub mod error;
+pub mod event;
 pub mod export;
 pub mod framing;
 pub mod io;
@@ -73,6 +75,7 @@ pub mod log;
 pub mod proto;
 pub mod record;
 pub mod run;
+pub mod tfevents;
 pub mod wire;
 pub mod writer;
 

@@ -158,6 +158,7 @@ pub const fn varint_len(value: u64) -> usize {
     (63 - (value | 1).leading_zeros() as usize) / 7 + 1
 }
 
+#[inline]
 fn key(cursor: &mut Cursor<'_>) -> Option<(u32, u8)> {
     let key = u32::try_from(cursor.varint()?).ok()?;
     (key >> 3 != 0).then_some((key >> 3, (key & 7) as u8))

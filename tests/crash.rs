@@ -1,5 +1,6 @@
 //! A killed process loses no row whose `log` has returned.
 
+#[path = "support/written.rs"]
 mod support;
 
 use std::io::{BufRead, BufReader, Write};

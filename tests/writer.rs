@@ -1,5 +1,6 @@
 //! What a training loop logs is what stands in the log.
 
+#[path = "support/written.rs"]
 mod support;
 
 use serde::Serialize;

@@ -1,5 +1,6 @@
 //! Metric definitions, and the summaries and step values they lead to.
 
+#[path = "support/written.rs"]
 mod support;
 
 use support::{full_summary, records, rows, run, summary, values};

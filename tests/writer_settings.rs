@@ -1,5 +1,6 @@
 //! Where a run is made, and what with: options and environment variables.
 
+#[path = "support/written.rs"]
 mod support;
 
 use std::path::Path;

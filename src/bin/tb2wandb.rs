@@ -1,2 +1,266 @@
-//! `tb2wandb`.
-fn main() {}
+//! `tb2wandb`: TensorBoard log directories to W&B offline runs.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use support::{Exit, complain, count, shown};
+use wandb_offline::convert::tensorboard::{
+    Conversion, ConvertReport, Options, Progress, Restart, RunReport, RunStatus, StepMode,
+};
+use wandb_offline::{Error, ErrorKind, Result};
+
+/// Convert TensorBoard log directories to W&B offline runs.
+///
+/// Each directory that holds event files becomes one run directory, which `wandb sync` takes. Points of
+/// all tags are merged by step, one row for each; every row has `global_step`, TensorBoard's step. The
+/// row's `_timestamp` is the latest wall time of its points; a point's own wall time, where it is
+/// another, stands under `_wall_time`. Tags that are empty or reserved get `tb/` in front.
+#[derive(Debug, Parser)]
+#[command(name = PROGRAM, version, after_help = EXIT_CODES)]
+struct Args {
+    /// Log directories, or single event files.
+    #[arg(required = true, value_name = "LOGDIR")]
+    logdirs: Vec<PathBuf>,
+    /// Where the run directories are made.
+    #[arg(short, long, default_value = "wandb", value_name = "DIR")]
+    output: PathBuf,
+    /// The project [default: WANDB_PROJECT, else the name of the log directory].
+    #[arg(short, long)]
+    project: Option<String>,
+    /// The entity [default: WANDB_ENTITY, else left to the server].
+    #[arg(short, long)]
+    entity: Option<String>,
+    /// The group [default: the name of the log directory].
+    #[arg(long)]
+    group: Option<String>,
+    /// A tag for every run; may be given more than once.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Display names: {run} is the TensorBoard run, {logdir} the log directory's name, {parent} the name
+    /// of the directory around the run's.
+    #[arg(long, default_value = "{run}", value_name = "TEMPLATE")]
+    name_template: String,
+    /// Make each log directory one run, with the sub-directories' names in front of their tags.
+    #[arg(long)]
+    merge: bool,
+    /// What `_step` is.
+    #[arg(long, value_enum, default_value_t = Steps::Auto)]
+    step_mode: Steps,
+    /// Which points stay valid when a training was restarted and logged steps again.
+    #[arg(long, value_enum, default_value_t = RestartRule::Tensorboard, value_name = "POLICY")]
+    restart: RestartRule,
+    /// Do not keep wall times that differ from their row's.
+    #[arg(long)]
+    no_wall_times: bool,
+    /// Leave out events that do not match their checksum even if they can be read.
+    #[arg(long)]
+    no_suspects: bool,
+    /// Read everything and report, but write nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    /// How many runs are converted at the same time [default: one for each processor].
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Steps {
+    /// TensorBoard's step if possible, else a counter.
+    Auto,
+    /// TensorBoard's step; runs with negative steps fail.
+    Tensorboard,
+    /// A counter, with global_step defined as the axis.
+    Counter,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RestartRule {
+    /// As TensorBoard shows it: a point removes earlier ones of its tag at its step and later.
+    Tensorboard,
+    /// Only a SessionLog START removes earlier points, from its step on.
+    Session,
+    /// Nothing is removed; points of the same tag and step get rows of their own.
+    All,
+    /// The last point of each tag and step stays.
+    Last,
+}
+
+const PROGRAM: &str = "tb2wandb";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  everything was converted; points made obsolete by a restart are not missed
+  1  nothing was converted
+  2  wrong usage
+  3  converted, but data was left out because it is damaged or of a kind not carried yet, or some
+     runs failed (those already converted among them)";
+
+fn main() -> ExitCode {
+    support::end(PROGRAM, run(Args::parse()))
+}
+
+fn run(args: Args) -> Result<Exit> {
+    let (json, logdirs) = (args.json, args.logdirs.clone());
+    let options = options(args);
+    let report = watched(Conversion::plan(&logdirs, &options)?);
+    print(&report, &options, json)
+        .map_err(|source| Error::new(ErrorKind::Io { action: "print the report", source }))?;
+    print_errors(&report);
+    Ok(match (report.converted(), report.failures()) {
+        (0, _) => Exit::Failed,
+        (_, 0) if !report.is_lossy() => Exit::Done,
+        _ => Exit::Partly,
+    })
+}
+
+fn print(report: &ConvertReport, options: &Options, json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, report)?;
+        writeln!(out)?;
+    } else {
+        out.write_all(text(report, options, out.is_terminal()).as_bytes())?;
+    }
+    out.flush()
+}
+
+fn options(args: Args) -> Options {
+    let from_env = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Options {
+        output: args.output,
+        project: args.project.or_else(|| from_env("WANDB_PROJECT")),
+        entity: args.entity.or_else(|| from_env("WANDB_ENTITY")),
+        group: args.group,
+        tags: args.tags,
+        name_template: args.name_template,
+        merge: args.merge,
+        step_mode: match args.step_mode {
+            Steps::Auto => StepMode::Auto,
+            Steps::Tensorboard => StepMode::TensorBoard,
+            Steps::Counter => StepMode::Counter,
+        },
+        restart: match args.restart {
+            RestartRule::Tensorboard => Restart::TensorBoard,
+            RestartRule::Session => Restart::Session,
+            RestartRule::All => Restart::All,
+            RestartRule::Last => Restart::Last,
+        },
+        wall_times: !args.no_wall_times,
+        suspects: !args.no_suspects,
+        dry_run: args.dry_run,
+        jobs: args.jobs,
+        ..Options::default()
+    }
+}
+
+/// Converts, with a progress bar on a terminal.
+fn watched(conversion: Conversion<'_>) -> ConvertReport {
+    if !io::stderr().is_terminal() {
+        return conversion.run(&|_| {});
+    }
+    let bar = ProgressBar::new(conversion.bytes());
+    let template = "{bar:30} {bytes}/{total_bytes} {msg}";
+    bar.set_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let report = conversion.run(&|progress| match progress {
+        Progress::Read(bytes) => bar.inc(bytes),
+        Progress::Done(run) => bar.set_message(shown(&run.name, true)),
+        _ => {}
+    });
+    bar.finish_and_clear();
+    report
+}
+
+fn text(report: &ConvertReport, options: &Options, terminal: bool) -> String {
+    let mut text = String::new();
+    for run in &report.runs {
+        if run.status != RunStatus::Failed {
+            // Writing to a string does not fail.
+            let _ = run_text(&mut text, run, options, terminal);
+        }
+    }
+    text
+}
+
+fn run_text(
+    text: &mut String,
+    run: &RunReport,
+    options: &Options,
+    terminal: bool,
+) -> std::fmt::Result {
+    let name = shown(&run.name, terminal);
+    let Some(directory) = &run.directory else {
+        writeln!(text, "{name}: nothing to convert")?;
+        return damage_text(text, run, terminal);
+    };
+    let directory = shown(&directory.display().to_string(), terminal);
+    let would = if options.dry_run { "would become " } else { "" };
+    writeln!(text, "{name} -> {would}{directory}")?;
+    writeln!(
+        text,
+        "  carried: {} of {} in {}, from {} in {}",
+        count(run.points, "point"),
+        count(run.tags, "tag"),
+        count(run.rows, "row"),
+        count(run.events, "event"),
+        count(run.files, "file"),
+    )?;
+    if run.hparams > 0 {
+        writeln!(text, "  carried: {} hyperparameters as config", run.hparams)?;
+    }
+    if run.counted_steps {
+        writeln!(text, "  changed: _step counts rows, global_step is TensorBoard's step")?;
+    }
+    for rename in &run.renamed {
+        let (tag, key) = (shown(&rename.tag, terminal), shown(&rename.key, terminal));
+        writeln!(text, "  changed: tag \"{tag}\" has the key \"{key}\"")?;
+    }
+    if run.other_wall_times > 0 {
+        let count = run.other_wall_times;
+        match run.wall_times_dropped {
+            true => {
+                writeln!(text, "  changed: {count} points took over the wall time of their row")?
+            }
+            false => writeln!(
+                text,
+                "  changed: {count} points whose wall time is not their row's; kept in _wall_time"
+            )?,
+        }
+    }
+    for left_out in &run.left_out {
+        let what = shown(&left_out.what, terminal);
+        let colon = if what.is_empty() { "" } else { ": " };
+        writeln!(text, "  left out: {} {}{colon}{what}", left_out.count, left_out.reason)?;
+    }
+    damage_text(text, run, terminal)
+}
+
+fn damage_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Result {
+    for damage in &run.damage {
+        let file = shown(&damage.file.display().to_string(), terminal);
+        let (offset, length, what) = (damage.offset, damage.length, shown(&damage.what, terminal));
+        writeln!(text, "  damaged: {length} bytes from byte {offset} on: {what}: {file}")?;
+    }
+    Ok(())
+}
+
+fn print_errors(report: &ConvertReport) {
+    for error in report.skipped.iter().chain(&report.errors) {
+        complain(PROGRAM, &format!("{}: {}", error.path.display(), error.error));
+    }
+    for run in report.runs.iter().filter(|run| run.status == RunStatus::Failed) {
+        let error = run.error.as_deref().unwrap_or_default();
+        complain(PROGRAM, &format!("{}: {error}", run.log_dir.join(&run.name).display()));
+    }
+}

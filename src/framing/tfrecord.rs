@@ -27,6 +27,8 @@ pub struct TfRecordDecoder {
     search: Option<Search>,
     record_limit: u64,
     checksums: bool,
+    suspects: bool,
+    suspect: Option<Fault>,
 }
 
 /// The search for the next readable record after damage.
@@ -39,7 +41,8 @@ struct Search {
 impl TfRecordDecoder {
     /// A decoder at the start of a file. Records longer than `record_limit` bytes become gaps.
     pub const fn new(record_limit: u64) -> Self {
-        Self { offset: 0, search: None, record_limit, checksums: true }
+        let (checksums, suspects) = (true, false);
+        Self { offset: 0, search: None, record_limit, checksums, suspects, suspect: None }
     }
 
     /// Whether the checksums of the data are verified (they are by default). The checksum of the length
@@ -47,6 +50,18 @@ impl TfRecordDecoder {
     pub const fn checksums(mut self, verify: bool) -> Self {
         self.checksums = verify;
         self
+    }
+
+    /// Whether records whose data does not match its checksum are delivered, and not passed over.
+    /// [`Self::suspect`] tells which they are.
+    pub const fn suspects(mut self, deliver: bool) -> Self {
+        self.suspects = deliver;
+        self
+    }
+
+    /// What is wrong with the record delivered last, if it does not match its checksum.
+    pub const fn suspect(&self) -> Option<Fault> {
+        self.suspect
     }
 
     fn read_record(&mut self, window: &[u8], at_end: bool) -> Step {
@@ -76,12 +91,16 @@ impl TfRecordDecoder {
         let whole = HEADER_LEN + payload.len() + FOOTER_LEN;
         let record = self.offset;
         self.offset += whole as u64;
+        self.suspect = None;
         if self.checksums {
             let computed = MaskedCrc32c::of(payload);
             if computed != footer {
                 let kind = FaultKind::DataChecksum { stored: footer, computed };
                 let fault = Fault { offset: record, kind };
-                return Step::gap(whole, Gap { offset: record, length: whole as u64, fault });
+                if !self.suspects {
+                    return Step::gap(whole, Gap { offset: record, length: whole as u64, fault });
+                }
+                self.suspect = Some(fault);
             }
         }
         let payload = HEADER_LEN..HEADER_LEN + payload.len();

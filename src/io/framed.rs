@@ -1,8 +1,8 @@
 //! The one loop that drives a decoder over a source.
 
-use super::Source;
+use super::{Source, SourceEnd};
 use crate::error::{Error, Result};
-use crate::framing::{Decoder, Fault, Gap, Next, Span, Tail};
+use crate::framing::{Decoder, Fault, FaultKind, Gap, Next, Span, Tail, TailKind};
 use crate::limits::Limits;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -77,6 +77,14 @@ impl<D: Decoder, S: Source> Framed<D, S> {
     /// # Errors
     /// What reading fails with; at damage, unless lenient, the fault, which is final.
     pub fn next_record(&mut self) -> Result<Option<(Span, &[u8])>> {
+        Ok(self.next_with_decoder()?.map(|(span, payload, _)| (span, payload)))
+    }
+
+    /// The next record, and the decoder for what it has to say about it.
+    ///
+    /// # Errors
+    /// As for [`Self::next_record`].
+    pub fn next_with_decoder(&mut self) -> Result<Option<(Span, &[u8], &D)>> {
         if let Some(fault) = self.failed {
             return Err(self.named_error(fault.into()));
         }
@@ -85,7 +93,7 @@ impl<D: Decoder, S: Source> Framed<D, S> {
             Found::Window(range) => self.source.window().get(range),
             Found::Assembly => Some(self.assembly.as_slice()),
         };
-        Ok(payload.map(|payload| (span, payload)))
+        Ok(payload.map(|payload| (span, payload, &self.decoder)))
     }
 
     fn advance(&mut self) -> Result<Option<(Span, Found)>> {
@@ -122,7 +130,7 @@ impl<D: Decoder, S: Source> Framed<D, S> {
                     }
                     if at_end {
                         self.source.consume(std::mem::take(&mut self.pending));
-                        self.tail = Some(self.decoder.tail(self.source.window()));
+                        self.end()?;
                         return Ok(None);
                     }
                     self.source.consume(std::mem::take(&mut self.pending));
@@ -132,6 +140,23 @@ impl<D: Decoder, S: Source> Framed<D, S> {
                 }
             }
         }
+    }
+
+    /// Takes down how the source ends. What a compressed stream still held behind damage is not known,
+    /// so the gap it leaves has no length.
+    fn end(&mut self) -> Result<()> {
+        let mut tail = self.decoder.tail(self.source.window());
+        let end = self.source.end();
+        if end != SourceEnd::Complete {
+            tail.kind = TailKind::Compressed;
+        }
+        if end == SourceEnd::Damaged {
+            let offset = tail.offset + tail.length;
+            let fault = Fault { offset, kind: FaultKind::Compressed };
+            self.pass_over(Gap { offset, length: 0, fault })?;
+        }
+        self.tail = Some(tail);
+        Ok(())
     }
 
     fn pass_over(&mut self, gap: Gap) -> Result<()> {

@@ -5,4 +5,4 @@ mod framed;
 mod source;
 
 pub use framed::{Framed, GapReport};
-pub use source::{SliceSource, Source, StreamSource};
+pub use source::{SliceSource, Source, SourceEnd, StreamSource};

@@ -16,6 +16,23 @@ pub trait Source {
     /// # Errors
     /// What reading from the underlying stream fails with.
     fn grow(&mut self, want: usize) -> io::Result<bool>;
+
+    /// Why there are no more bytes, once [`Self::grow`] has said so.
+    fn end(&self) -> SourceEnd {
+        SourceEnd::Complete
+    }
+}
+
+/// Why a source has no more bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a driver must tell them apart")]
+pub enum SourceEnd {
+    /// These are all there are, as of now.
+    Complete,
+    /// They come out of a compressed stream that is cut off.
+    Cut,
+    /// They come out of a compressed stream that is damaged here.
+    Damaged,
 }
 
 /// A slice as a source: its window is all of the rest.

@@ -1,0 +1,3 @@
+//! From other formats to offline runs.
+
+pub mod tensorboard;

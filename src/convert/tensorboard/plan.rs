@@ -1,0 +1,216 @@
+//! What is to be converted, and the jobs that do it.
+
+use super::Progress;
+use super::keys::{IdHasher, log_dir_name};
+use super::options::{Options, Restart};
+use super::report::{ConvertReport, LogDirError, RunReport, RunStatus};
+use super::write::convert_run;
+use crate::error::{Error, Result};
+use crate::tfevents::{EventReaderOptions, FileOrder, LogDir, RunFiles, discover};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::{fs, thread};
+
+/// A conversion that is about to start: the runs are known, none of their files was read yet but for
+/// its beginning.
+#[derive(Debug)]
+pub struct Conversion<'a> {
+    options: &'a Options,
+    jobs: Vec<Job>,
+    report: ConvertReport,
+}
+
+/// A run to be made.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub log_dir: PathBuf,
+    pub log_dir_name: String,
+    /// The TensorBoard run's name.
+    pub name: String,
+    pub groups: Vec<Group>,
+    pub id: String,
+}
+
+/// Files that are read as one stream, and what goes in front of their tags.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub prefix: String,
+    pub files: Vec<PathBuf>,
+}
+
+impl<'a> Conversion<'a> {
+    /// Looks for runs under these log directories or event files.
+    ///
+    /// # Errors
+    /// When the options are unusable. A log directory that is not there or holds no event file is an
+    /// error of the report.
+    pub fn plan(logdirs: &[impl AsRef<Path>], options: &'a Options) -> Result<Self> {
+        options.check()?;
+        let mut plan = Self { options, jobs: Vec::new(), report: ConvertReport::default() };
+        for path in logdirs {
+            plan.add(path.as_ref());
+        }
+        Ok(plan)
+    }
+
+    fn add(&mut self, path: &Path) {
+        let found = match discover(path) {
+            Ok(found) => found,
+            Err(error) => return self.fail(path, error.to_string()),
+        };
+        let empty = found.runs.is_empty();
+        let LogDir { root, runs, skipped } = found;
+        self.report.skipped.extend(skipped.into_iter().map(LogDirError::from));
+        if empty {
+            return self.fail(path, "no TensorBoard event files here".into());
+        }
+        let log_dir_name = log_dir_name(&root);
+        let make = |name: String, runs: Vec<RunFiles>| Job {
+            log_dir: path.to_owned(),
+            log_dir_name: log_dir_name.clone(),
+            id: run_id(&runs),
+            groups: runs.into_iter().map(|run| self.group(run)).collect(),
+            name,
+        };
+        let jobs: Vec<_> = if self.options.merge {
+            vec![make(".".into(), runs)]
+        } else {
+            runs.into_iter().map(|run| make(run.name.clone(), vec![run])).collect()
+        };
+        self.jobs.extend(jobs);
+    }
+
+    fn group(&self, mut run: RunFiles) -> Group {
+        if self.options.restart == Restart::TensorBoard {
+            run.sort(FileOrder::Name);
+        }
+        let prefixed = self.options.merge && run.name != ".";
+        let prefix = if prefixed { format!("{}/", run.name) } else { String::new() };
+        Group { prefix, files: run.files }
+    }
+
+    fn fail(&mut self, path: &Path, error: String) {
+        self.report.errors.push(LogDirError { path: path.to_owned(), error, is_loop: false });
+    }
+
+    /// How many runs there are.
+    pub const fn runs(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Bytes of all event files.
+    pub fn bytes(&self) -> u64 {
+        let files = self.jobs.iter().flat_map(|job| &job.groups).flat_map(|group| &group.files);
+        files.filter_map(|file| fs::metadata(file).ok()).map(|metadata| metadata.len()).sum()
+    }
+
+    /// Converts them, several at a time, and tells `observe` how it goes.
+    pub fn run(mut self, observe: &(dyn Fn(Progress<'_>) + Sync)) -> ConvertReport {
+        let mut ids = HashSet::new();
+        let twice: Vec<bool> = self.jobs.iter().map(|job| !ids.insert(job.id.as_str())).collect();
+        let existing = existing_runs(&self.options.output);
+        let workers = self.options.job_count().min(self.jobs.len()).max(1);
+        let next = AtomicUsize::new(0);
+        let (send, receive) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                let (send, next, twice, existing) = (send.clone(), &next, &twice, &existing);
+                let (jobs, options) = (&self.jobs, self.options);
+                scope.spawn(move || {
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let (Some(job), Some(&twice)) = (jobs.get(at), twice.get(at)) else {
+                            return;
+                        };
+                        let before = existing.iter().find(|path| is_of_run(path, &job.id));
+                        let report = convert_job(job, options, workers, before, twice, observe);
+                        observe(Progress::Done(&report));
+                        let _ = send.send((at, report));
+                    }
+                });
+            }
+        });
+        drop(send);
+        let mut reports: Vec<_> = receive.into_iter().collect();
+        reports.sort_by_key(|(at, _)| *at);
+        self.report.runs = reports.into_iter().map(|(_, report)| report).collect();
+        self.report
+    }
+}
+
+fn convert_job(
+    job: &Job,
+    options: &Options,
+    workers: usize,
+    before: Option<&PathBuf>,
+    twice: bool,
+    observe: &(dyn Fn(Progress<'_>) + Sync),
+) -> RunReport {
+    let mut report = RunReport {
+        log_dir: job.log_dir.clone(),
+        name: job.name.clone(),
+        run_id: job.id.clone(),
+        ..RunReport::default()
+    };
+    let done = match (before, twice) {
+        (Some(path), _) => Err(Error::misuse(format!("already converted: {}", path.display()))),
+        (None, true) => Err(Error::misuse("the same run as another one of this conversion")),
+        (None, false) => convert_run(job, options, workers, &mut report, observe),
+    };
+    match done {
+        Ok(()) => {}
+        Err(error) => {
+            report.status = RunStatus::Failed;
+            report.directory = None;
+            report.error = Some(error.to_string());
+        }
+    }
+    report
+}
+
+/// The id of a run: always the same for the same log, wherever it lies. Taken from its name, the names
+/// of its files, and the wall time of its first event.
+fn run_id(runs: &[RunFiles]) -> String {
+    let mut hasher = IdHasher::new();
+    for run in runs {
+        hasher.part(run.name.as_bytes());
+        for file in &run.files {
+            hasher.part(file.file_name().unwrap_or_default().as_encoded_bytes());
+        }
+    }
+    let first = runs.iter().flat_map(|run| &run.files).find_map(|file| first_wall_time(file));
+    hasher.part(&first.unwrap_or(0.0).to_bits().to_le_bytes());
+    hasher.id()
+}
+
+fn first_wall_time(path: &Path) -> Option<f64> {
+    let mut reader = EventReaderOptions::default().open(path).ok()?;
+    let event = reader.next_event().ok()??;
+    event.view().ok().map(|event| event.wall_time)
+}
+
+/// The run directories that are in the output directory.
+fn existing_runs(output: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(output).into_iter().flatten().flatten();
+    let mut runs: Vec<_> = entries.map(|entry| entry.path()).collect();
+    runs.retain(|path| {
+        path.file_name().is_some_and(|name| run_dir_id(&name.to_string_lossy()).is_some())
+    });
+    runs.sort();
+    runs
+}
+
+fn is_of_run(path: &Path, id: &str) -> bool {
+    path.file_name().is_some_and(|name| run_dir_id(&name.to_string_lossy()) == Some(id))
+}
+
+/// The id in `offline-run-<date>_<time>-<id>`, or `None` if that is not what the name looks like.
+fn run_dir_id(name: &str) -> Option<&str> {
+    let rest = name.strip_prefix("offline-run-").or_else(|| name.strip_prefix("run-"))?;
+    let (stamp, id) = rest.split_once('-')?;
+    let (date, time) = stamp.split_once('_')?;
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (date.len() >= 8 && time.len() == 6 && digits(date) && digits(time)).then_some(id)
+}

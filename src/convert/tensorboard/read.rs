@@ -1,0 +1,296 @@
+//! The first pass: all events of a run, to points.
+
+use super::Progress;
+use super::config::HParams;
+use super::options::{Options, Restart};
+use super::plan::Group;
+use super::points::{Kind, Point, PointStore};
+use super::report::{Damage, Reason, RunReport};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{EventView, SessionStatus, SummaryView, ValueView, What};
+use crate::framing::{Span, Tail, TailKind};
+use crate::limits::Limits;
+use crate::tfevents::{EventReader, EventReaderOptions, Sample, SeriesTable};
+use std::path::Path;
+
+/// What the events of a run come to, beside its points.
+pub(super) struct Reading<'a> {
+    report: &'a mut RunReport,
+    observe: &'a (dyn Fn(Progress<'_>) + Sync),
+    restart: Restart,
+    suspects: bool,
+    /// Whether the event at hand does not match its checksum.
+    suspect: bool,
+    pub(super) points: PointStore,
+    pub(super) series: Vec<SeriesInfo>,
+    pub(super) hparams: HParams,
+    pub(super) times: Option<Times>,
+    /// The lowest step of a point.
+    pub(super) lowest_step: i64,
+    seq: u64,
+}
+
+/// A series of scalars.
+pub(super) struct SeriesInfo {
+    pub group: u32,
+    /// The tag, with the prefix of the group in front.
+    pub tag: String,
+}
+
+/// Earliest and latest wall time of a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub first: f64,
+    pub last: f64,
+}
+
+/// What is known about the files of a group while they are read.
+struct State {
+    group: u32,
+    prefix: String,
+    table: SeriesTable,
+    /// From the numbers of the table to those of the run.
+    numbers: Vec<Option<u32>>,
+    version: f64,
+    sessions: u64,
+    last_summary: Option<i64>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(
+        report: &'a mut RunReport,
+        observe: &'a (dyn Fn(Progress<'_>) + Sync),
+        options: &Options,
+        points: PointStore,
+    ) -> Self {
+        Self {
+            report,
+            observe,
+            restart: options.restart,
+            suspects: options.suspects,
+            suspect: false,
+            points,
+            series: Vec::new(),
+            hparams: HParams::default(),
+            times: None,
+            lowest_step: i64::MAX,
+            seq: 0,
+        }
+    }
+
+    /// Reads the files of one group, in their order, as one stream.
+    pub(super) fn group(&mut self, number: u32, group: &Group) -> Result<()> {
+        let mut state = State {
+            group: number,
+            prefix: group.prefix.clone(),
+            table: SeriesTable::new(),
+            numbers: Vec::new(),
+            version: 0.0,
+            sessions: 0,
+            last_summary: None,
+        };
+        for file in &group.files {
+            self.file(file, &mut state)?;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: &Path, state: &mut State) -> Result<()> {
+        let mut reader =
+            EventReaderOptions::default().lenient(true).suspects(self.suspects).open(path)?;
+        self.report.files += 1;
+        let mut told = 0;
+        let mut places = Places { file: path, damage: Vec::new(), more: 0 };
+        while let Some(raw) = reader.next_event()? {
+            let position = raw.span.offset + raw.span.length;
+            let view = raw.view();
+            self.suspect = raw.suspect.is_some();
+            match (&view, raw.suspect) {
+                (Ok(_), None) => {}
+                (Ok(_), Some(fault)) => {
+                    self.report.suspect_events += 1;
+                    places.add(raw.span, format!("{}; carried as it reads", fault.kind));
+                }
+                (Err(_), Some(fault)) => places.add(raw.span, fault.kind.to_string()),
+                (Err(error), None) => places.add(raw.span, reason(error)),
+            }
+            match view {
+                Ok(event) => self.event(&event, state)?,
+                Err(_) => self.report.leave_out(Reason::BadEvent, "", 1),
+            }
+            if position - told >= TELL_EVERY {
+                (self.observe)(Progress::Read(position - told));
+                told = position;
+            }
+        }
+        self.report.damage.extend(places.end(&reader));
+        Ok(())
+    }
+
+    fn event(&mut self, event: &EventView<'_>, state: &mut State) -> Result<()> {
+        self.report.events += 1;
+        let dated = event.wall_time.is_finite();
+        if dated && event.wall_time > 0.0 && !self.suspect {
+            let times = Times { first: event.wall_time, last: event.wall_time };
+            let times = self.times.get_or_insert(times);
+            times.first = times.first.min(event.wall_time);
+            times.last = times.last.max(event.wall_time);
+        }
+        match &event.what {
+            What::Summary(summary) => self.summary(event, summary, dated, state)?,
+            What::FileVersion(version) => state.version = parse_version(version),
+            What::SessionLog(log) => {
+                if self.restart == Restart::Session && log.status() == SessionStatus::Start {
+                    self.session_start(event.step, state)?;
+                }
+            }
+            What::GraphDef(_) => self.unsupported("graph"),
+            What::MetaGraphDef(_) => self.unsupported("meta graph"),
+            What::TaggedRunMetadata(_) => self.unsupported("run metadata"),
+            What::LogMessage(_) => self.unsupported("log message"),
+            What::None => {}
+        }
+        Ok(())
+    }
+
+    /// TensorBoard's Python reader takes a session's start for a restart only from the second one on.
+    fn session_start(&mut self, step: i64, state: &mut State) -> Result<()> {
+        state.sessions += 1;
+        if state.version >= 2.0 && state.sessions >= 2 {
+            self.seq += 1;
+            self.points.push(Point::purge(step, self.seq, state.group, Kind::PurgeGroup))?;
+        }
+        Ok(())
+    }
+
+    fn summary(
+        &mut self,
+        event: &EventView<'_>,
+        summary: &SummaryView<'_>,
+        dated: bool,
+        state: &mut State,
+    ) -> Result<()> {
+        let back = self.restart == Restart::Session
+            && state.version < 2.0
+            && state.last_summary.is_some_and(|last| event.step < last);
+        state.last_summary = Some(event.step);
+        if back {
+            // Before any of the values, for the same tag may come twice.
+            for value in summary.values() {
+                let (number, sample) = state.table.sample(&value);
+                if let Sample::Scalar(_) = sample {
+                    let series = self.series_number(number, value.tag, state);
+                    self.seq += 1;
+                    let purge = Point::purge(event.step, self.seq, series, Kind::PurgeSeries);
+                    self.points.push(purge)?;
+                }
+            }
+        }
+        for value in summary.values() {
+            let (number, sample) = state.table.sample(&value);
+            match sample {
+                Sample::Scalar(scalar) if dated => {
+                    let series = self.series_number(number, value.tag, state);
+                    self.seq += 1;
+                    self.lowest_step = self.lowest_step.min(event.step);
+                    let (seq, wall_time) = (self.seq, event.wall_time);
+                    let mut point = Point::new(event.step, seq, wall_time, series, scalar);
+                    point.suspect = self.suspect;
+                    self.points.push(point)?;
+                }
+                Sample::Scalar(_) => self.report.leave_out(Reason::WallTime, "", 1),
+                Sample::Unfit(why) => {
+                    self.report.leave_out(Reason::NotScalar, &why.to_string(), 1);
+                }
+                Sample::Other => self.other(number, &value, state),
+            }
+        }
+        Ok(())
+    }
+
+    /// A value of a series of something else than scalars. To carry one more kind of value, begin here.
+    fn other(&mut self, number: u32, value: &ValueView<'_>, state: &State) {
+        let plugin = state.table.series().get(number as usize).map_or("", |series| &series.plugin);
+        if plugin == "hparams" {
+            let content = value.metadata.as_ref().map_or(&[][..], |m| m.plugin_content());
+            if self.hparams.take(content) {
+                return;
+            }
+        }
+        self.unsupported(if plugin.is_empty() { value.kind.name() } else { plugin });
+    }
+
+    fn unsupported(&mut self, what: &str) {
+        self.report.leave_out(Reason::Unsupported, what, 1);
+    }
+
+    #[inline]
+    fn series_number(&mut self, in_table: u32, tag: &str, state: &mut State) -> u32 {
+        if let Some(Some(number)) = state.numbers.get(in_table as usize) {
+            return *number;
+        }
+        let number = self.series.len() as u32;
+        let tag = format!("{}{tag}", state.prefix);
+        self.series.push(SeriesInfo { group: state.group, tag });
+        let at = in_table as usize;
+        if state.numbers.len() <= at {
+            state.numbers.resize(at + 1, None);
+        }
+        if let Some(slot) = state.numbers.get_mut(at) {
+            *slot = Some(number);
+        }
+        number
+    }
+}
+
+/// Where a file is damaged, as far as that is kept.
+struct Places<'a> {
+    file: &'a Path,
+    damage: Vec<Damage>,
+    more: u64,
+}
+
+impl Places<'_> {
+    fn add(&mut self, span: Span, what: String) {
+        if self.damage.len() >= Limits::DEFAULT.gaps_kept {
+            self.more += 1;
+            return;
+        }
+        let (offset, length) = (span.offset, span.length);
+        self.damage.push(Damage { file: self.file.to_owned(), offset, length, what });
+    }
+
+    /// Adds what the reader passed over, and how the file ends.
+    fn end(mut self, reader: &EventReader) -> Vec<Damage> {
+        let at = |offset, length, what| Damage { file: self.file.to_owned(), offset, length, what };
+        let gaps = reader.gaps();
+        let kept = gaps.gaps().iter();
+        self.damage.extend(kept.map(|gap| at(gap.offset, gap.length, gap.fault.kind.to_string())));
+        self.damage.sort_by_key(|damage| damage.offset);
+        let more = self.more + gaps.count() - gaps.gaps().len() as u64;
+        if more > 0 {
+            self.damage.push(at(0, 0, format!("{more} more places, not listed")));
+        }
+        let cut = |tail: &Tail| !matches!(tail.kind, TailKind::Clean | TailKind::Empty);
+        if let Some(tail) = reader.tail().filter(cut) {
+            self.damage.push(at(tail.offset, tail.length, format!("cut inside {}", tail.kind)));
+        }
+        self.damage
+    }
+}
+
+/// What is wrong with a message; the report says where by itself.
+fn reason(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Message { reason, .. } => format!("not an event: {reason}"),
+        _ => error.to_string(),
+    }
+}
+
+/// `brain.Event:2` is version 2; what cannot be read is older than anything.
+fn parse_version(text: &str) -> f64 {
+    let number = text.rsplit_once("brain.Event:").map(|(_, number)| number);
+    number.and_then(|number| number.parse().ok()).unwrap_or(-1.0)
+}
+
+const TELL_EVERY: u64 = 1 << 20;

@@ -1,0 +1,233 @@
+//! What a conversion did.
+
+use crate::tfevents::Skipped;
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What a conversion did, run by run.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct ConvertReport {
+    /// The runs, in the order of the log directories and of their names.
+    pub runs: Vec<RunReport>,
+    /// Log directories that could not be converted at all.
+    pub errors: Vec<LogDirError>,
+    /// Directories and links below a log directory that were not looked into, and why.
+    pub skipped: Vec<LogDirError>,
+}
+
+impl ConvertReport {
+    /// Whether anything that was there did not make it into a run, or had to be passed over. What the
+    /// restart rule removed is not counted.
+    pub fn is_lossy(&self) -> bool {
+        let unread = |skipped: &LogDirError| !skipped.is_loop;
+        self.skipped.iter().any(unread) || self.runs.iter().any(RunReport::is_lossy)
+    }
+
+    /// How many runs and log directories failed.
+    pub fn failures(&self) -> usize {
+        let failed = self.runs.iter().filter(|run| run.status == RunStatus::Failed).count();
+        failed + self.errors.len()
+    }
+
+    /// How many runs were converted.
+    pub fn converted(&self) -> usize {
+        self.runs.iter().filter(|run| run.status == RunStatus::Converted).count()
+    }
+}
+
+/// A log directory, or one below it, that could not be read.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct LogDirError {
+    /// The directory.
+    #[serde(serialize_with = "path_text")]
+    pub path: PathBuf,
+    /// What is wrong.
+    pub error: String,
+    /// Whether it is only a link to a directory around it, so that nothing is missed.
+    #[serde(skip)]
+    pub is_loop: bool,
+}
+
+impl From<Skipped> for LogDirError {
+    fn from(skipped: Skipped) -> Self {
+        use crate::tfevents::SkipReason::{Loop, Unreadable};
+        let (error, is_loop) = match skipped.reason {
+            Loop => ("link to a directory around it".to_owned(), true),
+            Unreadable(error) => (error, false),
+        };
+        Self { path: skipped.path, error, is_loop }
+    }
+}
+
+/// What became of one run.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct RunReport {
+    /// The log directory.
+    #[serde(serialize_with = "path_text")]
+    pub log_dir: PathBuf,
+    /// The run's name in it.
+    pub name: String,
+    /// How it went.
+    pub status: RunStatus,
+    /// Why it failed or was left alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The id of the W&B run.
+    pub run_id: String,
+    /// The run directory, or where it would be.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_path_text")]
+    pub directory: Option<PathBuf>,
+    /// Event files read.
+    pub files: u64,
+    /// Events read.
+    pub events: u64,
+    /// Events among them that do not match their checksum but could be read.
+    pub suspect_events: u64,
+    /// Points carried over.
+    pub points: u64,
+    /// Tags with at least one point.
+    pub tags: u64,
+    /// Rows written.
+    pub rows: u64,
+    /// Whether `_step` is a counter, and not TensorBoard's step.
+    pub counted_steps: bool,
+    /// Entries of the config that came from hyperparameters.
+    pub hparams: u64,
+    /// Points whose wall time is not their row's; kept under `_wall_time` unless that was switched off.
+    pub other_wall_times: u64,
+    /// Whether those wall times were given up.
+    pub wall_times_dropped: bool,
+    /// Tags that had to get another key.
+    pub renamed: Vec<Rename>,
+    /// What was not carried over, by reason.
+    pub left_out: Vec<LeftOut>,
+    /// Where files are damaged or cut off. At most a thousand places are kept for each file.
+    pub damage: Vec<Damage>,
+}
+
+impl RunReport {
+    /// Whether data was lost, to damage or because it cannot be carried.
+    pub fn is_lossy(&self) -> bool {
+        !self.damage.is_empty() || self.left_out.iter().any(|left_out| left_out.reason.is_loss())
+    }
+
+    pub(super) fn leave_out(&mut self, reason: Reason, what: &str, count: u64) {
+        if count == 0 {
+            return;
+        }
+        // The names of kinds come from the file, which may hold any number of them.
+        let full = self.left_out.len() >= MOST_KINDS;
+        let same = |l: &&mut LeftOut| l.reason == reason && l.what == what;
+        match self.left_out.iter_mut().find(same) {
+            Some(left_out) => left_out.count += count,
+            None if full && what != OTHER_KINDS => self.leave_out(reason, OTHER_KINDS, count),
+            None => self.left_out.push(LeftOut { reason, what: what.to_owned(), count }),
+        }
+    }
+}
+
+/// How the conversion of a run went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunStatus {
+    /// It was converted, or would have been.
+    Converted,
+    /// Its files hold no event, so there is nothing to convert.
+    Empty,
+    /// It was not converted.
+    #[default]
+    Failed,
+}
+
+/// A tag that had to get another key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Rename {
+    /// The tag.
+    pub tag: String,
+    /// The key it has in the run.
+    pub key: String,
+}
+
+/// Values that were not carried over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// Why.
+    pub reason: Reason,
+    /// Which kind or which detail; may be empty.
+    pub what: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Why values were not carried over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// The restart rule removed them, as it was asked to.
+    Restart,
+    /// An earlier point of the same tag and step, where only one has room.
+    SameStep,
+    /// Of a kind that is not carried yet.
+    Unsupported,
+    /// In a series of scalars, but none.
+    NotScalar,
+    /// Their wall time is no finite number.
+    WallTime,
+    /// Their record is whole but no event.
+    BadEvent,
+}
+
+impl Reason {
+    /// Whether the user would miss them.
+    pub const fn is_loss(self) -> bool {
+        !matches!(self, Self::Restart)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Restart => "made obsolete by a restart",
+            Self::SameStep => "overwritten at the same step",
+            Self::Unsupported => "not carried yet",
+            Self::NotScalar => "not a scalar",
+            Self::WallTime => "wall time is not finite",
+            Self::BadEvent => "not an event",
+        })
+    }
+}
+
+/// A place where an event file is damaged or cut off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Damage {
+    /// The file.
+    #[serde(serialize_with = "path_text")]
+    pub file: PathBuf,
+    /// Absolute offset, in the decompressed stream if the file is compressed.
+    pub offset: u64,
+    /// Bytes passed over.
+    pub length: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// A path as text; what is not Unicode in it is replaced, for JSON has no other text.
+fn path_text<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
+}
+
+fn some_path_text<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    path_text(path.as_deref().unwrap_or_else(|| Path::new("")), to)
+}
+
+const MOST_KINDS: usize = 100;
+const OTHER_KINDS: &str = "other kinds";

@@ -1,0 +1,267 @@
+//! Finding the event files under a log directory.
+
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
+
+/// The runs found under a log directory.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LogDir {
+    /// The log directory; for a single event file the directory it is in.
+    pub root: PathBuf,
+    /// The runs, by name.
+    pub runs: Vec<RunFiles>,
+    /// What could not be looked into, by path.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A run: a directory that directly holds event files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunFiles {
+    /// The directory relative to the log directory, with `/` between its components; `.` for the log
+    /// directory itself. What is not Unicode in it is replaced.
+    pub name: String,
+    /// The directory.
+    pub path: PathBuf,
+    /// Its event files, in the order they are to be read in.
+    pub files: Vec<PathBuf>,
+}
+
+/// A directory or link that was not looked into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Skipped {
+    /// The directory or link.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// Why a directory was not looked into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// It is a link to a directory around it, so that all of it is found elsewhere.
+    Loop,
+    /// The operating system refused.
+    Unreadable(String),
+}
+
+/// The order in which the files of a run are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum FileOrder {
+    /// By the seconds in the name, then by name; names without seconds come last.
+    #[default]
+    Time,
+    /// By the bytes of the name, as TensorBoard reads them.
+    Name,
+}
+
+/// Finds the event files under `path`, a log directory or a single event file.
+///
+/// An event file is one whose name contains `tfevents` and does not end in `.profile-empty` or
+/// `.sagemaker-uploaded`. Links to directories are followed.
+///
+/// # Errors
+/// When there is nothing at `path` or it cannot be read at all. Directories below it that cannot be
+/// read are skipped and reported.
+pub fn discover(path: impl AsRef<Path>) -> Result<LogDir> {
+    let path = path.as_ref();
+    let metadata = fs::metadata(path).map_err(|error| Error::io("open", path, error))?;
+    if !metadata.is_dir() {
+        return Ok(single_file(path));
+    }
+    fs::read_dir(path).map_err(|error| Error::io("list", path, error))?;
+    let mut found: BTreeMap<String, RunFiles> = BTreeMap::new();
+    let mut skipped = Vec::new();
+    for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
+        match entry {
+            Ok(entry) if entry.file_type().is_file() && is_event_file(entry.file_name()) => {
+                let directory = entry.path().parent().unwrap_or(path);
+                let name = run_name(path, directory);
+                let run = found.entry(name.clone()).or_insert_with(|| RunFiles {
+                    name,
+                    path: directory.to_owned(),
+                    files: Vec::new(),
+                });
+                run.files.push(entry.into_path());
+            }
+            Ok(_) => {}
+            Err(error) => skipped.extend(Skipped::from_walk(&error)),
+        }
+    }
+    let mut runs: Vec<_> = found.into_values().collect();
+    for run in &mut runs {
+        run.sort(FileOrder::Time);
+    }
+    skipped.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(LogDir { root: path.to_owned(), runs, skipped })
+}
+
+impl RunFiles {
+    /// Puts the files into this order.
+    pub fn sort(&mut self, order: FileOrder) {
+        fn name(path: &Path) -> &[u8] {
+            path.file_name().unwrap_or_default().as_encoded_bytes()
+        }
+        match order {
+            FileOrder::Name => self.files.sort_by(|a, b| name(a).cmp(name(b))),
+            FileOrder::Time => self.files.sort_by_cached_key(|path| {
+                let seconds = path.file_name().and_then(seconds);
+                (seconds.unwrap_or(u64::MAX), name(path).to_owned())
+            }),
+        }
+    }
+}
+
+impl Skipped {
+    fn from_walk(error: &walkdir::Error) -> Option<Self> {
+        let path = error.path()?.to_owned();
+        // A link that leads nowhere holds no event file anybody could miss.
+        let missing = |e: &std::io::Error| e.kind() == std::io::ErrorKind::NotFound;
+        if error.io_error().is_some_and(missing) && !is_event_file(path.file_name()?) {
+            return None;
+        }
+        let reason = match (error.loop_ancestor(), error.io_error()) {
+            (Some(_), _) => SkipReason::Loop,
+            (None, Some(io)) => SkipReason::Unreadable(io.to_string()),
+            (None, None) => SkipReason::Unreadable(error.to_string()),
+        };
+        Some(Self { path, reason })
+    }
+}
+
+fn single_file(path: &Path) -> LogDir {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let root = parent.unwrap_or_else(|| Path::new(".")).to_owned();
+    let run = RunFiles { name: ".".into(), path: root.clone(), files: vec![path.to_owned()] };
+    LogDir { root, runs: vec![run], skipped: Vec::new() }
+}
+
+fn run_name(root: &Path, directory: &Path) -> String {
+    let relative = directory.strip_prefix(root).unwrap_or(directory);
+    let components: Vec<_> = relative.iter().map(OsStr::to_string_lossy).collect();
+    if components.is_empty() { ".".into() } else { components.join("/") }
+}
+
+/// Whether a file of this name is taken for an event file.
+pub fn is_event_file(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let mut windows = name.windows(MARK.len());
+    windows.any(|window| window == MARK)
+        && !name.ends_with(b".profile-empty")
+        && !name.ends_with(b".sagemaker-uploaded")
+}
+
+/// The seconds in a name like `events.out.tfevents.1700000000.host`.
+fn seconds(name: &OsStr) -> Option<u64> {
+    let name = name.to_str()?;
+    let (_, rest) = name.split_once("tfevents.")?;
+    rest.split('.').next()?.parse().ok()
+}
+
+/// The host in the name of an event file, if the writer put it there: between the seconds and what may
+/// follow, a process, a counter and a `v2`.
+pub fn event_file_host(name: &str) -> Option<&str> {
+    let (_, rest) = name.split_once("tfevents.")?;
+    let (seconds, rest) = rest.split_once('.')?;
+    seconds.parse::<u64>().ok()?;
+    let rest = rest.strip_suffix(".gz").unwrap_or(rest);
+    let rest = rest.strip_suffix(".v2").unwrap_or(rest);
+    let numbered = rest.rsplit_once('.').and_then(|(rest, counter)| {
+        let (host, process) = rest.rsplit_once('.')?;
+        let is_number = |text: &str| text.parse::<u64>().is_ok();
+        (is_number(counter) && is_number(process)).then_some(host)
+    });
+    Some(numbered.unwrap_or(rest)).filter(|host| !host.is_empty())
+}
+
+const MARK: &[u8] = b"tfevents";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"").unwrap();
+    }
+
+    #[test]
+    fn runs_are_the_directories_that_hold_event_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        touch(&root.join("events.out.tfevents.1700000000.host"));
+        touch(&root.join("b/events.out.tfevents.1700000100.a"));
+        touch(&root.join("b/events.out.tfevents.999.z"));
+        touch(&root.join("b/my_tfevents_file"));
+        touch(&root.join("a/deep/x.tfevents.5"));
+        touch(&root.join("a/deep/x.tfevents.5.profile-empty"));
+        touch(&root.join("a/deep/x.tfevents.5.sagemaker-uploaded"));
+        touch(&root.join("c/notes.txt"));
+        let found = discover(root).unwrap();
+        let names: Vec<_> = found.runs.iter().map(|run| run.name.as_str()).collect();
+        assert_eq!(names, [".", "a/deep", "b"]);
+        assert_eq!(found.runs[1].files.len(), 1);
+        let files = |run: &RunFiles| -> Vec<String> {
+            let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+            run.files.iter().map(name).collect()
+        };
+        let mut b = found.runs[2].clone();
+        let (early, late) = ("events.out.tfevents.999.z", "events.out.tfevents.1700000100.a");
+        assert_eq!(files(&b), [early, late, "my_tfevents_file"]);
+        b.sort(FileOrder::Name);
+        assert_eq!(files(&b), [late, early, "my_tfevents_file"]);
+        assert!(found.skipped.is_empty());
+    }
+
+    #[test]
+    fn a_single_event_file_is_a_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("anything");
+        touch(&path);
+        let found = discover(&path).unwrap();
+        assert_eq!(found.runs[0].name, ".");
+        assert_eq!(found.runs[0].files, [path]);
+        assert!(discover(dir.path().join("nothing")).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_but_not_in_circles() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("logs");
+        touch(&root.join("a/x.tfevents.1"));
+        let elsewhere = dir.path().join("elsewhere");
+        touch(&elsewhere.join("y.tfevents.1"));
+        symlink(&elsewhere, root.join("linked")).unwrap();
+        symlink(&root, root.join("a/up")).unwrap();
+        symlink("nowhere", root.join("dangling")).unwrap();
+        let found = discover(&root).unwrap();
+        let names: Vec<_> = found.runs.iter().map(|run| run.name.as_str()).collect();
+        assert_eq!(names, ["a", "linked"]);
+        let skipped = Skipped { path: root.join("a/up"), reason: SkipReason::Loop };
+        assert_eq!(found.skipped, [skipped]);
+    }
+
+    #[test]
+    fn the_host_is_what_stands_between_seconds_and_counters() {
+        for (name, host) in [
+            ("events.out.tfevents.1795486703.vm", Some("vm")),
+            ("events.out.tfevents.1795486822.vm.22456.0.v2", Some("vm")),
+            ("events.out.tfevents.1795486822.node1.example.org.22456.0", Some("node1.example.org")),
+            ("events.out.tfevents.1795486822.vm.v2.gz", Some("vm")),
+            ("events.out.tfevents.1795486822", None),
+            ("my_tfevents_file", None),
+        ] {
+            assert_eq!(event_file_host(name), host, "{name}");
+        }
+    }
+}
