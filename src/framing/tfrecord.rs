@@ -215,9 +215,35 @@ fn salvage(window: &[u8]) -> Option<usize> {
 
 /// Appends one record to `out`.
 pub fn encode(payload: &[u8], out: &mut Vec<u8>) {
+    out.reserve(HEADER_LEN + payload.len() + FOOTER_LEN);
+    encode_with(out, |out| out.extend_from_slice(payload));
+}
+
+/// Appends one record whose payload is what `write` appends, which spares copying it.
+///
+/// ```
+/// use wandb_offline::framing::tfrecord::{encode, encode_with};
+///
+/// let (mut copied, mut direct) = (Vec::new(), Vec::new());
+/// encode(b"payload", &mut copied);
+/// encode_with(&mut direct, |out| out.extend_from_slice(b"payload"));
+/// assert_eq!(direct, copied);
+/// ```
+#[inline]
+pub fn encode_with(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_LEN]);
+    write(out);
+    let Some((header, payload)) =
+        out.get_mut(start..).and_then(|record| record.split_first_chunk_mut::<HEADER_LEN>())
+    else {
+        // `write` took bytes away, which is its own doing.
+        return;
+    };
     let length = (payload.len() as u64).to_le_bytes();
-    out.extend_from_slice(&length);
-    out.extend_from_slice(&MaskedCrc32c::of(&length).0.to_le_bytes());
-    out.extend_from_slice(payload);
-    out.extend_from_slice(&MaskedCrc32c::of(payload).0.to_le_bytes());
+    let (length_field, checksum_field) = header.split_at_mut(length.len());
+    length_field.copy_from_slice(&length);
+    checksum_field.copy_from_slice(&MaskedCrc32c::of(&length).0.to_le_bytes());
+    let checksum = MaskedCrc32c::of(payload);
+    out.extend_from_slice(&checksum.0.to_le_bytes());
 }
