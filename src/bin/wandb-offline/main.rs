@@ -6,6 +6,7 @@ mod info;
 mod list;
 #[path = "../support/mod.rs"]
 mod support;
+mod to_tensorboard;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
@@ -34,6 +35,8 @@ enum Command {
     Cat(cat::Args),
     /// Export the history of a run, one line per row, in full resolution.
     Export(export::Args),
+    /// Convert runs to a TensorBoard log directory.
+    ToTensorboard(to_tensorboard::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)
 }
@@ -91,4 +95,4 @@ Exit codes:
   0  done
   1  failed
   2  wrong usage
-  3  done, but a log is damaged and something in it could not be read";
+  3  done, but a log is damaged and something in it could not be read, or not all could be converted";
