@@ -57,6 +57,13 @@ pub(super) struct Key {
     pub(super) last_text: Option<u64>,
 }
 
+impl Key {
+    /// Whether it has values, and they are shown.
+    const fn is_written(&self) -> bool {
+        self.own.last.is_some() && !self.hidden
+    }
+}
+
 /// What the step of a key's values is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Axis {
@@ -153,9 +160,7 @@ impl Keys {
         let mut taken = HashSet::new();
         let mut renamed = 0;
         for number in 0..self.keys.len() {
-            let Some(key) = self.keys.get(number).filter(|key| key.own.last.is_some()) else {
-                continue;
-            };
+            let Some(key) = self.keys.get(number).filter(|key| key.is_written()) else { continue };
             let joined = key.path.join(separator);
             let exists = |name: &str| self.by_path.contains_key(&[name.to_owned()][..]);
             let original = original_tag(&joined, exists).filter(|_| from_tensorboard);
@@ -239,7 +244,7 @@ impl Keys {
 
     /// How many tags are written.
     pub(super) fn tags(&self) -> u64 {
-        self.keys.iter().filter(|key| key.own.last.is_some() && !key.hidden).count() as u64
+        self.keys.iter().filter(|key| key.is_written()).count() as u64
     }
 }
 

@@ -46,19 +46,25 @@ impl MediaReader<'_> {
             "histogram" => self.histogram(object),
             "image-file" | "video-file" | "images/separated" | "videos" => {
                 let paths = paths(object, if name == "videos" { "videos" } else { "filenames" });
-                let images: Vec<_> = self.each(name, &paths, |file| Image::encoded(file).ok());
+                // TensorBoard shows no videos but GIFs.
+                let is_video = name.starts_with("video");
+                let refusal = if is_video { Reason::Unsupported } else { Reason::UnusableFile };
+                let images: Vec<_> =
+                    self.each(name, &paths, |file| Image::encoded(file).map_err(|_| refusal));
                 (!images.is_empty()).then_some(Shown::Images(images))
             }
             "audio-file" | "audio" => {
                 let paths = paths(object, "audio");
-                let is_wav =
-                    |file: &Vec<u8>| file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WAVE");
-                let sounds: Vec<_> = self.each(name, &paths, |file| Some(file).filter(is_wav));
+                let sounds: Vec<_> = self.each(name, &paths, |file| {
+                    let is_wav = file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WAVE");
+                    if is_wav { Ok(file) } else { Err(Reason::Unsupported) }
+                });
                 (!sounds.is_empty()).then_some(Shown::Audio(sounds))
             }
             "html-file" | "html" => {
-                let pages =
-                    self.each(name, &paths(object, "html"), |file| String::from_utf8(file).ok());
+                let pages = self.each(name, &paths(object, "html"), |file| {
+                    String::from_utf8(file).map_err(|_| Reason::UnusableFile)
+                });
                 let fenced: Vec<_> = pages.iter().map(|page| fenced("html", page)).collect();
                 (!fenced.is_empty()).then(|| Shown::Text(fenced.join("\n\n")))
             }
@@ -71,15 +77,14 @@ impl MediaReader<'_> {
         &mut self,
         what: &str,
         paths: &[&str],
-        make: impl Fn(Vec<u8>) -> Option<T>,
+        make: impl Fn(Vec<u8>) -> Result<T, Reason>,
     ) -> Vec<T> {
         if paths.is_empty() {
             self.report.leave_out(Reason::UnusableValue, what, 1);
         }
         let mut made = Vec::new();
         for path in paths {
-            let read = self.files.read(path);
-            match read.and_then(|file| make(file).ok_or(Reason::UnusableFile)) {
+            match self.files.read(path).and_then(&make) {
                 Ok(one) => made.push(one),
                 Err(reason) => self.report.leave_out(reason, what, 1),
             }
@@ -100,9 +105,8 @@ impl MediaReader<'_> {
         let (columns, data) = if object.get("path").is_some() {
             let paths = paths(object, "");
             let tables = self.each(name, &paths, |file| {
-                let parsed = Value::parse(std::str::from_utf8(&file).ok()?).ok()?;
-                parsed.get("columns")?.as_array()?;
-                Some(parsed)
+                let text = std::str::from_utf8(&file).map_err(|_| Reason::UnusableFile)?;
+                Value::parse(text).map_err(|_| Reason::UnusableFile)
             });
             let table = tables.into_iter().next()?;
             (table.get("columns").cloned(), table.get("data").cloned())
