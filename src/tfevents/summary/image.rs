@@ -38,6 +38,11 @@ impl<'a> Image<'a> {
     pub const fn height(&self) -> u32 {
         self.height
     }
+
+    /// The bytes of the file.
+    pub fn file(&self) -> &[u8] {
+        &self.file
+    }
 }
 
 impl Image<'static> {

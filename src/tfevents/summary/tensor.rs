@@ -20,7 +20,9 @@ impl Plugin {
     pub(super) const HPARAMS: Self = Self::tensors("hparams");
     pub(super) const MESH: Self = Self::tensors("mesh");
     pub(super) const IMAGES: Self = Self { name: "images", class: tb::DataClass::BlobSequence };
-    pub(super) const AUDIO: Self = Self { name: "audio", class: tb::DataClass::BlobSequence };
+    /// Not said to be files: TensorBoard's Python reader would take that for a list of them, without the
+    /// labels. By the plugin's name all readers know.
+    pub(super) const AUDIO: Self = Self { name: "audio", class: tb::DataClass::Unknown };
 
     const fn tensors(name: &'static str) -> Self {
         Self { name, class: tb::DataClass::Tensor }
