@@ -9,6 +9,7 @@ use super::records;
 use super::settings::{self, Settings};
 use super::shared::Live;
 use super::state::{Buffering, Sink, State};
+use super::tee::Tee;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::LogWriter;
 use crate::proto::wandb_internal::ConfigItem;
@@ -62,6 +63,7 @@ pub struct WriterOptions {
     pub(super) config: Vec<ConfigItem>,
     buffering: Option<Buffering>,
     sync_every: Option<Duration>,
+    tensorboard: Option<PathBuf>,
     environ: Option<Environ>,
 }
 
@@ -161,6 +163,34 @@ impl WriterOptions {
         self
     }
 
+    /// Writes the run for TensorBoard as well: in a directory of `logdir` that is called like the run's
+    /// own, numbers and booleans as scalars by the run's steps, and the config as hyperparameters.
+    ///
+    /// Other values are only in the run; [`convert::wandb`](crate::convert::wandb) has them all. Rows
+    /// reach the event file within some seconds of logging, and by [`flush`](Writer::flush) and
+    /// [`finish`](Writer::finish). If writing it fails, the row is in the log, and the call and all later
+    /// ones are errors.
+    ///
+    /// ```
+    /// # fn main() -> wandb_offline::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let run = wandb_offline::Writer::options()
+    ///     .dir(dir.path())
+    ///     .tensorboard(dir.path().join("runs"))
+    ///     .create()?;
+    /// run.log([("loss", 0.5)])?;
+    /// run.finish()?;
+    ///
+    /// let found = wandb_offline::tfevents::discover(dir.path().join("runs"))?;
+    /// assert_eq!(found.runs[0].name, run.dir().file_name().unwrap().to_str().unwrap());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tensorboard(mut self, logdir: impl Into<PathBuf>) -> Self {
+        self.tensorboard = Some(logdir.into());
+        self
+    }
+
     /// Takes these for the environment variables, instead of the process's.
     pub fn environment<K, V>(mut self, vars: impl IntoIterator<Item = (K, V)>) -> Self
     where
@@ -197,12 +227,15 @@ impl WriterOptions {
             }
             None => None,
         };
+        let name = directory.dir.file_name().unwrap_or_default();
+        let logdir = self.tensorboard.map(|logdir| logdir.join(name));
+        let tee = logdir.map(|logdir| Tee::create(&logdir, &self.config)).transpose()?;
         let sink: Sink = Box::new(file);
         let mut log = LogWriter::new(sink, path);
         let (started, start_time) = (Instant::now(), SystemTime::now());
         records::opening(&mut log, &settings, self.config, &environ, &root, start_time)?;
         let buffering = self.buffering.filter(|b| b.rows > 1 && !b.time.is_zero());
-        let state = State::new(log, started, buffering);
+        let state = State::new(log, started, buffering).tee(tee);
         let live = Live::start(state, buffering.map(|b| b.time), syncer)
             .map_err(|error| Error::io("start the thread that writes", path, error))?;
         directory.link_latest();

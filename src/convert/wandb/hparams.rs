@@ -1,19 +1,27 @@
 //! The config, as hyperparameters.
 
 use crate::json::Value;
-use crate::tfevents::{HParam, HParams};
+use crate::tfevents::HParams;
 
 /// The hyperparameters of a config, nested ones by their joined keys, and how many nulls were skipped.
 /// What TensorBoard's converter keeps under `_tb` goes back where it came from.
 pub(super) fn hparams(config: &Value, separator: &str) -> (HParams, u64) {
-    let mut found = Found { hparams: HParams::default(), nulls: 0, separator };
+    let mut hparams = HParams::default();
+    let mut nulls = 0;
     for (name, value) in config.as_object().into_iter().flatten() {
-        match name.as_str() {
-            ABOUT_TENSORBOARD if is_about(value) => found.about(value),
-            _ => found.value(name, value),
+        if name != ABOUT_TENSORBOARD || !is_about(value) {
+            nulls += hparams.add(name, value, separator);
+            continue;
         }
+        let text = |name| value.get(name).and_then(Value::as_str).unwrap_or_default();
+        hparams = hparams
+            .group(text("group_name"))
+            .monitor_url(text("monitor_url"))
+            .model_uri(text("model_uri"));
+        let reserved = value.get("hparams").and_then(Value::as_object).into_iter().flatten();
+        nulls += reserved.map(|(name, value)| hparams.add(name, value, separator)).sum::<u64>();
     }
-    (found.hparams, found.nulls)
+    (hparams, nulls)
 }
 
 /// Whether the run was a TensorBoard run before, by its config.
@@ -25,51 +33,7 @@ fn is_about(value: &Value) -> bool {
     value.get("run").is_some()
 }
 
-struct Found<'a> {
-    hparams: HParams,
-    nulls: u64,
-    separator: &'a str,
-}
-
-impl Found<'_> {
-    fn value(&mut self, name: &str, value: &Value) {
-        let value: HParam = match value {
-            Value::Null => {
-                self.nulls += 1;
-                return;
-            }
-            Value::Object(members) if !members.is_empty() => {
-                for (member, value) in members {
-                    self.value(&format!("{name}{}{member}", self.separator), value);
-                }
-                return;
-            }
-            Value::Bool(value) => (*value).into(),
-            Value::String(text) => text.as_str().into(),
-            Value::Float(value) => (*value).into(),
-            Value::Int(value) if value.unsigned_abs() <= EXACT => (*value).into(),
-            // A number would not be exact, and a list is none.
-            other => other.to_string().into(),
-        };
-        self.hparams = std::mem::take(&mut self.hparams).with(name, value);
-    }
-
-    fn about(&mut self, about: &Value) {
-        let text = |name| about.get(name).and_then(Value::as_str).unwrap_or_default();
-        self.hparams = std::mem::take(&mut self.hparams)
-            .group(text("group_name"))
-            .monitor_url(text("monitor_url"))
-            .model_uri(text("model_uri"));
-        for (name, value) in about.get("hparams").and_then(Value::as_object).into_iter().flatten() {
-            self.value(name, value);
-        }
-    }
-}
-
 const ABOUT_TENSORBOARD: &str = "_tb";
-
-/// Integers up to here are doubles too.
-const EXACT: u64 = 1 << 53;
 
 #[cfg(test)]
 mod tests {

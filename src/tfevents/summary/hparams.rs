@@ -1,5 +1,6 @@
 //! Hyperparameters, for the dashboard that compares runs by them.
 
+use crate::json::Value;
 use crate::proto::tensorboard::hparams as pb;
 use crate::proto::tensorboard::hparams::h_params_plugin_data::Data;
 use prost::Message;
@@ -59,6 +60,29 @@ impl HParams {
     pub fn with(mut self, name: impl Into<String>, value: impl Into<HParam>) -> Self {
         self.values.insert(name.into(), value.into());
         self
+    }
+
+    /// Sets hyperparameters from a value of any shape: the members of an object by their joined names, and
+    /// what the dashboard does not know, such as lists, as JSON text. How many nulls there were, which are
+    /// left out.
+    pub(crate) fn add(&mut self, name: &str, value: &Value, separator: &str) -> u64 {
+        let value: HParam = match value {
+            Value::Null => return 1,
+            Value::Object(members) if !members.is_empty() => {
+                let members = members.iter().map(|(member, value)| {
+                    self.add(&format!("{name}{separator}{member}"), value, separator)
+                });
+                return members.sum();
+            }
+            Value::Bool(value) => (*value).into(),
+            Value::String(text) => text.as_str().into(),
+            Value::Float(value) => (*value).into(),
+            Value::Int(value) if value.unsigned_abs() <= EXACT => (*value).into(),
+            // A number would not be exact, and a list is none.
+            other => other.to_string().into(),
+        };
+        self.values.insert(name.to_owned(), value);
+        0
     }
 
     /// Runs of the same group are repetitions with the same hyperparameters: they are one row.
@@ -153,3 +177,6 @@ from! {
     &str => value, Self::Text(value.into());
     String => value, Self::Text(value);
 }
+
+/// Integers up to here are doubles too.
+const EXACT: u64 = 1 << 53;
