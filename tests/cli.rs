@@ -147,3 +147,24 @@ fn floats(value: &serde_json::Value) -> serde_json::Value {
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/wandb").join(name)
 }
+
+#[test]
+fn to_tensorboard_makes_a_log_directory_and_says_what_it_left_out() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let logdir = folder.path().join("logs").display().to_string();
+    let args = ["to-tensorboard", "fixtures/wandb/0.31.0/minimal", "-o", &logdir];
+    let (out, err, code) = run(&args);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let carried = "1 scalar, 1 hyperparameter, 12 system metrics, from 1 row with 1 tag\n";
+    assert!(out.contains(carried), "{out}");
+    let (_, err, code) = run(&args);
+    assert!(code == 1 && err.contains("nothing is overwritten"), "{err}");
+    let args = ["to-tensorboard", "fixtures/wandb/0.31.0", "-o", &logdir, "--json"];
+    let (out, _, code) = run(&args);
+    let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let runs = report["runs"].as_array().expect("a list");
+    let converted = runs.iter().filter(|run| run["status"] == "converted").count();
+    assert_eq!((code, converted), (3, runs.len() - 1), "the one that is there fails");
+    let (_, _, code) = run(&["to-tensorboard", "fixtures/wandb", "-o", &logdir, "--separator", ""]);
+    assert_eq!(code, 2);
+}

@@ -389,3 +389,55 @@ fn events_that_come_out_are_sound_to_the_strict_reader() {
         }
     }
 }
+
+/// Numbers that look random and are always the same.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end
+    }
+}
+
+#[test]
+fn records_with_any_bytes_are_converted_or_counted() {
+    let mut random = Random(7);
+    let dir = tempfile::tempdir().unwrap();
+    for case in ["edge", "media", "typed", "define_metric", "stats", "config_meta"] {
+        let log = wandb_fixtures().into_iter().find(|log| {
+            log.components().any(|part| part.as_os_str() == case) && !log.ends_with("0.19.11")
+        });
+        let mut reader = Reader::open(log.unwrap()).unwrap();
+        let mut bodies = Vec::new();
+        while let Some(record) = reader.next_record().unwrap() {
+            bodies
+                .extend(record.body().unwrap().map(|body| (body.kind, body.message.into_owned())));
+        }
+        for round in 0..40 {
+            let path = dir.path().join(format!("{case}-{round}.wandb"));
+            let mut writer = wandb_offline::log::LogWriter::create(&path).unwrap();
+            for (kind, body) in &bodies {
+                let mut body = body.clone();
+                for _ in 0..random.below(4) {
+                    if !body.is_empty() {
+                        let at = random.below(body.len());
+                        body[at] ^= 1 << random.below(8);
+                    }
+                }
+                writer.record(*kind, &body).unwrap();
+            }
+            writer.flush().unwrap();
+            let done = LogDir::of(
+                &[&path],
+                &ToOptions { summary: true, console: true, ..Default::default() },
+            );
+            let run = done.only();
+            for points in points(run.directory.as_ref().unwrap()).values() {
+                assert!(points.is_sorted_by(|a, b| a.0 < b.0), "{path:?}");
+                assert!(points.iter().all(|point| f64::from_bits(point.1).is_finite()));
+            }
+        }
+    }
+}

@@ -90,7 +90,7 @@ fn run_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Res
     let directory = run.directory.as_deref().unwrap_or(&run.log);
     writeln!(text, "{} -> {}", path(&run.log), path(directory))?;
     let (rows, tags) = (count(run.rows, "row"), count(run.carried.tags, "tag"));
-    writeln!(text, "  carried: {} in {tags}, from {rows}", kinds(&run.carried))?;
+    writeln!(text, "  carried: {}, from {rows} with {tags}", kinds(&run.carried))?;
     for change in &run.changed {
         writeln!(text, "  changed: {} {}", change.count, change.what)?;
     }

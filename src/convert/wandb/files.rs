@@ -19,8 +19,8 @@ impl FilesDir {
         Self { root: root.and_then(|root| root.canonicalize().ok()) }
     }
 
-    /// The bytes of a file.
-    pub(super) fn read(&self, path: &str) -> Result<Vec<u8>, Reason> {
+    /// The bytes of a file, unless it has more than `limit`.
+    pub(super) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Reason> {
         let below = Path::new(path);
         let plain = |component| matches!(component, Component::Normal(_));
         if path.is_empty() || !below.components().all(plain) {
@@ -32,18 +32,15 @@ impl FilesDir {
             return Err(Reason::OutsideFiles);
         }
         let found = fs::metadata(&file).map_err(|_| Reason::MissingFile)?;
-        if !found.is_file() || found.len() > LARGEST {
+        if !found.is_file() || found.len() > limit {
             return Err(Reason::UnusableFile);
         }
         let mut bytes = Vec::new();
-        let read = File::open(&file).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
+        let read = File::open(&file).and_then(|file| file.take(limit).read_to_end(&mut bytes));
         read.map_err(|_| Reason::UnusableFile)?;
         Ok(bytes)
     }
 }
-
-/// What TensorBoard would have to hold in memory.
-const LARGEST: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -56,14 +53,18 @@ mod tests {
         fs::write(dir.path().join("files/media/a"), "a").unwrap();
         fs::write(dir.path().join("secret"), "s").unwrap();
         let files = FilesDir::beside(&dir.path().join("run-x.wandb"));
-        assert_eq!(files.read("media/a"), Ok(b"a".to_vec()));
+        assert_eq!(files.read("media/a", 9), Ok(b"a".to_vec()));
         let absolute = dir.path().join("files/media/a").display().to_string();
         for path in ["../secret", "media/../../secret", "", "/etc/hostname", &absolute, ".."] {
-            assert_eq!(files.read(path), Err(Reason::OutsideFiles), "{path}");
+            assert_eq!(files.read(path, 9), Err(Reason::OutsideFiles), "{path}");
         }
-        assert_eq!(files.read("media/b"), Err(Reason::MissingFile));
-        assert_eq!(files.read("media"), Err(Reason::UnusableFile));
-        assert_eq!(FilesDir::beside(Path::new("/nowhere/x")).read("a"), Err(Reason::MissingFile));
+        assert_eq!(files.read("media/b", 9), Err(Reason::MissingFile));
+        assert_eq!(files.read("media", 9), Err(Reason::UnusableFile));
+        assert_eq!(files.read("media/a", 0), Err(Reason::UnusableFile));
+        assert_eq!(
+            FilesDir::beside(Path::new("/nowhere/x")).read("a", 9),
+            Err(Reason::MissingFile)
+        );
     }
 
     #[cfg(unix)]
@@ -75,7 +76,7 @@ mod tests {
         std::os::unix::fs::symlink("../secret", dir.path().join("files/out")).unwrap();
         std::os::unix::fs::symlink("..", dir.path().join("files/up")).unwrap();
         let files = FilesDir::beside(&dir.path().join("run-x.wandb"));
-        assert_eq!(files.read("out"), Err(Reason::OutsideFiles));
-        assert_eq!(files.read("up/secret"), Err(Reason::OutsideFiles));
+        assert_eq!(files.read("out", 9), Err(Reason::OutsideFiles));
+        assert_eq!(files.read("up/secret", 9), Err(Reason::OutsideFiles));
     }
 }

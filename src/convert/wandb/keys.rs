@@ -1,11 +1,11 @@
 //! The keys of a history: which tag each becomes, and what its steps are.
 
-use super::names::{original_tag, unique};
+use super::names::{Taken, original_tag, unique};
 use crate::json::Number;
 use crate::record::join_key;
 use crate::run::Metrics;
 use crate::run::slots::Path;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What a series holds. A key whose values are of several kinds has as many tags.
@@ -157,7 +157,7 @@ impl Keys {
     /// Chooses tags and axes, once all rows were seen; the number of tags that are not their key.
     pub(super) fn settle(&mut self, separator: &str, from_tensorboard: bool) -> u64 {
         self.choose_axes();
-        let mut taken = HashSet::new();
+        let mut taken = Taken::new();
         let mut renamed = 0;
         for number in 0..self.keys.len() {
             let Some(key) = self.keys.get(number).filter(|key| key.is_written()) else { continue };
@@ -165,7 +165,7 @@ impl Keys {
             let exists = |name: &str| self.by_path.contains_key(&[name.to_owned()][..]);
             let original = original_tag(&joined, exists).filter(|_| from_tensorboard);
             let wanted = original.unwrap_or(&joined);
-            let tag = if taken.contains(wanted) {
+            let tag = if taken.contains_key(wanted) {
                 renamed += 1;
                 unique(&format!("{wanted}/{}", key.class.suffix()), &mut taken)
             } else {

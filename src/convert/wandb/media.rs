@@ -83,8 +83,11 @@ impl MediaReader<'_> {
             self.report.leave_out(Reason::UnusableValue, what, 1);
         }
         let mut made = Vec::new();
+        let mut left = LARGEST;
         for path in paths {
-            match self.files.read(path).and_then(&make) {
+            let file = self.files.read(path, left);
+            left -= file.as_ref().map_or(0, |file| file.len() as u64);
+            match file.and_then(&make) {
                 Ok(one) => made.push(one),
                 Err(reason) => self.report.leave_out(reason, what, 1),
             }
@@ -105,6 +108,9 @@ impl MediaReader<'_> {
         let (columns, data) = if object.get("path").is_some() {
             let paths = paths(object, "");
             let tables = self.each(name, &paths, |file| {
+                if file.len() > LARGEST_TABLE {
+                    return Err(Reason::UnusableFile);
+                }
                 let text = std::str::from_utf8(&file).map_err(|_| Reason::UnusableFile)?;
                 Value::parse(text).map_err(|_| Reason::UnusableFile)
             });
@@ -170,6 +176,12 @@ pub(super) fn fenced(language: &str, text: &str) -> String {
     let fence = "`".repeat((longest + 1).max(3));
     format!("{fence}{language}\n{text}\n{fence}")
 }
+
+/// Bytes of files in one value, which TensorBoard has to hold in memory.
+const LARGEST: u64 = 64 << 20;
+
+/// A parsed table takes some ten times as much.
+const LARGEST_TABLE: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! Names: of directories and tags.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// The directory of a run: `<name>-<id>`, or the id alone, as far as a file system takes it.
 pub(super) fn directory(name: &str, id: &str) -> String {
@@ -22,11 +22,19 @@ fn is_bad(c: char) -> bool {
     c.is_control() || r#"/\:*?"<>|"#.contains(c)
 }
 
+/// Names that are taken, each with the number to try next for one that would be called the same.
+pub(super) type Taken = HashMap<String, u64>;
+
 /// A name that is not taken yet: `name` or, if it is taken, with a number behind it. Takes it.
-pub(super) fn unique(name: &str, taken: &mut HashSet<String>) -> String {
-    let numbered = (2u64..).map(|n| format!("{name}-{n}"));
-    let names = std::iter::once(name.to_owned()).chain(numbered);
-    names.into_iter().find(|name| taken.insert(name.clone())).unwrap_or_default()
+pub(super) fn unique(name: &str, taken: &mut Taken) -> String {
+    let mut free = name.to_owned();
+    while taken.contains_key(&free) {
+        let number = taken.entry(name.to_owned()).or_insert(FIRST_NUMBER);
+        free = format!("{name}-{number}");
+        *number += 1;
+    }
+    taken.insert(free.clone(), FIRST_NUMBER);
+    free
 }
 
 /// Undoes what [`tensorboard`](crate::convert::tensorboard) did to tags that are reserved in W&B: among
@@ -51,6 +59,8 @@ const RESERVED: [&str; 7] =
 
 const LONGEST: usize = 200;
 
+const FIRST_NUMBER: u64 = 2;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,7 +79,7 @@ mod tests {
 
     #[test]
     fn names_that_are_taken_get_a_number() {
-        let mut taken = HashSet::new();
+        let mut taken = Taken::new();
         let names = ["a", "a", "a-2", "a"].map(|name| unique(name, &mut taken));
         assert_eq!(names, ["a", "a-2", "a-2-2", "a-3"]);
     }

@@ -29,14 +29,14 @@ pub(super) struct Batch<'a> {
     logdir: &'a Path,
     options: &'a Options,
     /// Names of directories made.
-    names: HashSet<String>,
+    names: names::Taken,
     /// Layouts written, of which the log directory needs each once.
     layouts: HashSet<Vec<u8>>,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn new(logdir: &'a Path, options: &'a Options) -> Self {
-        Self { logdir, options, names: HashSet::new(), layouts: HashSet::new() }
+        Self { logdir, options, names: names::Taken::new(), layouts: HashSet::new() }
     }
 
     /// Converts a log; what it did so far stands in the report also when it fails.
