@@ -96,7 +96,7 @@ fn run_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Res
     }
     for left_out in &run.left_out {
         let what = shown(&left_out.what, terminal);
-        writeln!(text, "  left out: {} {what}: {}", left_out.count, left_out.reason)?;
+        writeln!(text, "  left out: {what} ({}): {}", left_out.count, left_out.reason)?;
     }
     for damage in &run.damage {
         let (offset, length) = (damage.offset, damage.length);

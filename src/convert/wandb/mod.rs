@@ -22,6 +22,9 @@
 //! | console | text `console` ([`Options::console`]) |
 //! | summary values that no row has | scalars `summary/<key>` ([`Options::summary`]) |
 //!
+//! A key whose values are of several kinds has a tag for each kind, and keys that read the same when they
+//! are joined keep apart: the later tag gets the kind of its values as a last element.
+//!
 //! Media are read from the run's `files/`, and only from there: a path that is absolute, climbs or
 //! follows a link out of it is refused. What cannot be carried is counted in the report, by reason.
 //!
