@@ -76,3 +76,12 @@ fn the_config_and_the_end_are_hyperparameters() {
     let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(has("_hparams_/session_start_info") && has("_hparams_/session_end_info"));
 }
+
+#[test]
+fn a_run_that_cannot_be_written_for_tensorboard_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "in the way").unwrap();
+    assert!(options(dir.path()).tensorboard(&file).create().is_err());
+    assert_eq!(std::fs::read_dir(dir.path().join("wandb")).unwrap().count(), 0);
+}

@@ -29,6 +29,8 @@ pub struct TfRecordDecoder {
     checksums: bool,
     suspects: bool,
     suspect: Option<Fault>,
+    /// Bytes checksummed in the search for sound records among those that forged ones claim.
+    salvaged: u64,
 }
 
 /// The search for the next readable record after damage.
@@ -42,7 +44,15 @@ impl TfRecordDecoder {
     /// A decoder at the start of a file. Records longer than `record_limit` bytes become gaps.
     pub const fn new(record_limit: u64) -> Self {
         let (checksums, suspects) = (true, false);
-        Self { offset: 0, search: None, record_limit, checksums, suspects, suspect: None }
+        Self {
+            offset: 0,
+            search: None,
+            record_limit,
+            checksums,
+            suspects,
+            suspect: None,
+            salvaged: 0,
+        }
     }
 
     /// Whether the checksums of the data are verified (they are by default). The checksum of the length
@@ -78,7 +88,7 @@ impl TfRecordDecoder {
             return self.start_search(FaultKind::RecordTooLarge { claimed, limit });
         }
         let Some((payload, footer)) = header.body(window) else {
-            if let Some(found) = at_end.then(|| salvage(window)).flatten() {
+            if let Some(found) = at_end.then(|| self.salvage(window)).flatten() {
                 let (claimed, limit) = (header.length, window.len() as u64);
                 let kind = FaultKind::RecordTooLarge { claimed, limit };
                 let fault = Fault { offset: self.offset, kind };
@@ -138,6 +148,23 @@ impl TfRecordDecoder {
         let length = self.offset - search.gap_start;
         Step::gap(at, Gap { offset: search.gap_start, length, fault: search.fault })
     }
+
+    /// At the end of the file: where a whole sound record begins among the bytes that an unfinished
+    /// record claims. If there is one, the unfinished record's length is forged.
+    fn salvage(&mut self, window: &[u8]) -> Option<usize> {
+        // Forged headers may each claim all the rest. What their checksums cost must not add up over
+        // the file either, so the budget is one for all of it.
+        let allowed = 4 * (self.offset + window.len() as u64);
+        (1..window.len()).find(|&at| {
+            let rest = window.get(at..).unwrap_or_default();
+            let Some(header) = Header::read(rest).filter(|h| h.computed() == h.stored) else {
+                return false;
+            };
+            let Some((payload, footer)) = header.body(rest) else { return false };
+            self.salvaged += payload.len() as u64;
+            self.salvaged <= allowed && MaskedCrc32c::of(payload) == footer
+        })
+    }
 }
 
 impl Decoder for TfRecordDecoder {
@@ -195,22 +222,6 @@ impl Header {
         let (payload, footer) = whole.get(HEADER_LEN..)?.split_last_chunk::<FOOTER_LEN>()?;
         Some((payload, MaskedCrc32c(u32::from_le_bytes(*footer))))
     }
-}
-
-/// At the end of the file: where a whole sound record begins among the bytes that an unfinished record
-/// claims. If there is one, the unfinished record's length is forged.
-fn salvage(window: &[u8]) -> Option<usize> {
-    // Forged headers may each claim the rest of the window; their checksums must not add up.
-    let mut budget = window.len().saturating_mul(4);
-    (1..window.len()).find(|&at| {
-        let rest = window.get(at..).unwrap_or_default();
-        let Some(header) = Header::read(rest).filter(|h| h.computed() == h.stored) else {
-            return false;
-        };
-        let Some((payload, footer)) = header.body(rest) else { return false };
-        budget = budget.saturating_sub(payload.len());
-        budget > 0 && MaskedCrc32c::of(payload) == footer
-    })
 }
 
 /// Appends one record to `out`.

@@ -5,14 +5,15 @@ use super::directory::RunDirectory;
 use super::entries::{Entries, TopLevel, ValueError};
 use super::environ::Environ;
 use super::json::{Nan, put_json};
-use super::records;
+use super::records::{self, Opening};
 use super::settings::{self, Settings};
 use super::shared::Live;
 use super::state::{Buffering, Sink, State};
-use super::tee::Tee;
+use super::tee::{self, Tee};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::LogWriter;
 use crate::proto::wandb_internal::ConfigItem;
+use crate::tfevents::HParams;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -215,32 +216,46 @@ impl WriterOptions {
         if mode == Mode::Disabled {
             return Ok(Writer::new(settings.id, directory, None));
         }
-        let directory = directory.create(&settings.id)?;
-        let path = &directory.log;
-        let file = OpenOptions::new().write(true).create_new(true).open(path);
-        let file = file.map_err(|error| Error::io("create", path, error))?;
-        let syncer = match self.sync_every {
-            Some(every) => {
-                let syncer = file.try_clone().map_err(|error| Error::io("sync", path, error))?;
-                directory.sync()?;
-                Some((syncer, every))
-            }
-            None => None,
-        };
-        let name = directory.dir.file_name().unwrap_or_default();
-        let logdir = self.tensorboard.map(|logdir| logdir.join(name));
-        let tee = logdir.map(|logdir| Tee::create(&logdir, &self.config)).transpose()?;
-        let sink: Sink = Box::new(file);
-        let mut log = LogWriter::new(sink, path);
+        let tee = self.tensorboard.map(|logdir| (logdir, tee::hparams(&self.config)));
         let (started, start_time) = (Instant::now(), SystemTime::now());
-        records::opening(&mut log, &settings, self.config, &environ, &root, start_time)?;
+        let opening = records::opening(&settings, self.config, &environ, &root, start_time)?;
+        let directory = directory.create(&settings.id)?;
         let buffering = self.buffering.filter(|b| b.rows > 1 && !b.time.is_zero());
-        let state = State::new(log, started, buffering).tee(tee);
-        let live = Live::start(state, buffering.map(|b| b.time), syncer)
-            .map_err(|error| Error::io("start the thread that writes", path, error))?;
+        let live = start(&directory, &opening, started, buffering, self.sync_every, tee)
+            .inspect_err(|_| directory.discard())?;
         directory.link_latest();
         Ok(Writer::new(settings.id, directory, Some(live)))
     }
+}
+
+/// Makes the log, opens it with the records of a run, and starts what else it needs.
+fn start(
+    directory: &RunDirectory,
+    opening: &Opening,
+    started: Instant,
+    buffering: Option<Buffering>,
+    sync_every: Option<Duration>,
+    tee: Option<(PathBuf, HParams)>,
+) -> Result<Live> {
+    let path = &directory.log;
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    let file = file.map_err(|error| Error::io("create", path, error))?;
+    let syncer = match sync_every {
+        Some(every) => {
+            let syncer = file.try_clone().map_err(|error| Error::io("sync", path, error))?;
+            directory.sync()?;
+            Some((syncer, every))
+        }
+        None => None,
+    };
+    let sink: Sink = Box::new(file);
+    let mut log = LogWriter::new(sink, path);
+    opening.write(&mut log)?;
+    let name = directory.dir.file_name().unwrap_or_default();
+    let tee = tee.map(|(logdir, hparams)| Tee::create(&logdir.join(name), &hparams)).transpose()?;
+    let state = State::new(log, started, buffering).tee(tee);
+    Live::start(state, buffering.map(|b| b.time), syncer)
+        .map_err(|error| Error::io("start the thread that writes", path, error))
 }
 
 /// A config as the items of a record: one text for each top-level key.

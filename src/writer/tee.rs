@@ -32,18 +32,13 @@ struct Tag {
 
 impl Tee {
     /// Begins a run of TensorBoard in `directory`.
-    pub(super) fn create(directory: &Path, config: &[ConfigItem]) -> Result<Self> {
+    pub(super) fn create(directory: &Path, hparams: &HParams) -> Result<Self> {
         let mut writer = SummaryWriter::create(directory)?;
-        let mut hparams = HParams::default();
-        for item in config {
-            let value = Value::parse(&item.value_json).unwrap_or_default();
-            hparams.add(&item.key, &value, SEPARATOR);
-        }
         let has_hparams = !hparams.is_empty();
         if has_hparams {
-            writer.hparams(&hparams)?;
+            writer.hparams(hparams)?;
+            writer.flush()?;
         }
-        writer.flush()?;
         let (tags, taken, event) = (Vec::new(), HashSet::new(), Vec::new());
         Ok(Self { writer, tags, taken, event, has_hparams })
     }
@@ -110,6 +105,16 @@ impl Tee {
         }
         self.writer.flush()
     }
+}
+
+/// The config a run starts with, as hyperparameters.
+pub(super) fn hparams(config: &[ConfigItem]) -> HParams {
+    let mut hparams = HParams::default();
+    for item in config {
+        let value = Value::parse(&item.value_json).unwrap_or_default();
+        hparams.add(&item.key, &value, SEPARATOR);
+    }
+    hparams
 }
 
 /// TensorBoard groups tags by it.
