@@ -50,6 +50,9 @@ struct Args {
     /// Make each log directory one run, with the sub-directories' names in front of their tags.
     #[arg(long)]
     merge: bool,
+    /// Keep the sub-run that add_hparams leaves beside a run as a run of its own.
+    #[arg(long)]
+    no_fold_hparams: bool,
     /// What `_step` is.
     #[arg(long, value_enum, default_value_t = Steps::Auto)]
     step_mode: Steps,
@@ -102,8 +105,8 @@ Exit codes:
   0  everything was converted; points made obsolete by a restart are not missed
   1  nothing was converted
   2  wrong usage
-  3  converted, but data was left out because it is damaged or of a kind not carried yet, or some
-     runs failed (those already converted among them)";
+  3  converted, but data was left out because it is damaged or of a kind that is not carried, or
+     some runs failed (those already converted among them)";
 
 fn main() -> ExitCode {
     support::end(PROGRAM, run(Args::parse()))
@@ -144,6 +147,7 @@ fn options(args: Args) -> Options {
         tags: args.tags,
         name_template: args.name_template,
         merge: args.merge,
+        fold_hparams: !args.no_fold_hparams,
         step_mode: match args.step_mode {
             Steps::Auto => StepMode::Auto,
             Steps::Tensorboard => StepMode::TensorBoard,
@@ -216,8 +220,15 @@ fn run_text(
         count(run.events, "event"),
         count(run.files, "file"),
     )?;
+    if run.media > 0 {
+        let files = count(run.media, "file");
+        writeln!(text, "  carried: {files} of media, {} bytes", run.media_bytes)?;
+    }
     if run.hparams > 0 {
         writeln!(text, "  carried: {} hyperparameters as config", run.hparams)?;
+    }
+    for folded in &run.folded {
+        writeln!(text, "  changed: its hyperparameters come from {}", shown(folded, terminal))?;
     }
     if run.counted_steps {
         writeln!(text, "  changed: _step counts rows, global_step is TensorBoard's step")?;
@@ -247,6 +258,10 @@ fn run_text(
 }
 
 fn damage_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Result {
+    for unreadable in &run.unreadable {
+        let file = shown(&unreadable.file.display().to_string(), terminal);
+        writeln!(text, "  unreadable: {}: {file}", unreadable.error)?;
+    }
     for damage in &run.damage {
         let file = shown(&damage.file.display().to_string(), terminal);
         let (offset, length, what) = (damage.offset, damage.length, shown(&damage.what, terminal));

@@ -91,6 +91,8 @@ impl Run {
                 let value = match value.as_str() {
                     "true" => 1.0,
                     "false" => 0.0,
+                    // Text and lists are no points of scalars.
+                    text if text.starts_with(['"', '[']) => continue,
                     text => text.parse().unwrap(),
                 };
                 let tag = key.strip_prefix("tb/").unwrap_or(key).to_owned();

@@ -31,8 +31,10 @@
 //! temporary name and renamed when it is complete; an existing one is never touched.
 
 mod config;
+mod fold;
 mod keys;
 mod options;
+mod payload;
 mod plan;
 mod points;
 mod read;
@@ -40,12 +42,13 @@ mod report;
 mod restart;
 mod rows;
 mod sorted;
+mod values;
 mod write;
 
 pub use options::{Options, Restart, StepMode};
 pub use plan::Conversion;
 pub use report::{
-    ConvertReport, Damage, LeftOut, LogDirError, Reason, Rename, RunReport, RunStatus,
+    ConvertReport, Damage, FileError, LeftOut, LogDirError, Reason, Rename, RunReport, RunStatus,
 };
 
 use crate::error::Result;

@@ -24,6 +24,9 @@ pub struct Options {
     pub name_template: String,
     /// Makes each log directory one run; the tags of a sub-directory get its name in front.
     pub merge: bool,
+    /// Makes the sub-run that `add_hparams` of torch and tensorboardX leaves beside a run a part of it.
+    /// With several of them in one directory each stays a run.
+    pub fold_hparams: bool,
     /// What `_step` is.
     pub step_mode: StepMode,
     /// Which points a restarted training leaves valid.
@@ -51,6 +54,7 @@ impl Default for Options {
             tags: Vec::new(),
             name_template: "{run}".into(),
             merge: false,
+            fold_hparams: true,
             step_mode: StepMode::default(),
             restart: Restart::default(),
             wall_times: true,

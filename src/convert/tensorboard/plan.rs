@@ -1,6 +1,7 @@
 //! What is to be converted, and the jobs that do it.
 
 use super::Progress;
+use super::fold::fold;
 use super::keys::{IdHasher, log_dir_name};
 use super::options::{Options, Restart};
 use super::report::{ConvertReport, LogDirError, RunReport, RunStatus};
@@ -31,6 +32,8 @@ pub(super) struct Job {
     pub name: String,
     pub groups: Vec<Group>,
     pub id: String,
+    /// Names of the sub-runs that became part of it.
+    pub folded: Vec<String>,
 }
 
 /// Files that are read as one stream, and what goes in front of their tags.
@@ -72,10 +75,19 @@ impl<'a> Conversion<'a> {
             log_dir_name: log_dir_name.clone(),
             id: run_id(&runs),
             groups: runs.into_iter().map(|run| self.group(run)).collect(),
+            folded: Vec::new(),
             name,
         };
         let jobs: Vec<_> = if self.options.merge {
             vec![make(".".into(), runs)]
+        } else if self.options.fold_hparams {
+            let runs = fold(runs).into_iter().map(|(run, sub_run)| {
+                let mut job = make(run.name.clone(), vec![run]);
+                job.folded.extend(sub_run.iter().map(|run| run.name.clone()));
+                job.groups.extend(sub_run.map(|run| self.group(run)));
+                job
+            });
+            runs.collect()
         } else {
             runs.into_iter().map(|run| make(run.name.clone(), vec![run])).collect()
         };
@@ -151,6 +163,7 @@ fn convert_job(
     let mut report = RunReport {
         log_dir: job.log_dir.clone(),
         name: job.name.clone(),
+        folded: job.folded.clone(),
         run_id: job.id.clone(),
         ..RunReport::default()
     };

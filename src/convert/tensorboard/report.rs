@@ -1,5 +1,6 @@
 //! What a conversion did.
 
+use crate::error::Error;
 use crate::tfevents::Skipped;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -71,6 +72,8 @@ pub struct RunReport {
     pub log_dir: PathBuf,
     /// The run's name in it.
     pub name: String,
+    /// Sub-runs of hyperparameters that became part of it.
+    pub folded: Vec<String>,
     /// How it went.
     pub status: RunStatus,
     /// Why it failed or was left alone.
@@ -83,6 +86,8 @@ pub struct RunReport {
     pub directory: Option<PathBuf>,
     /// Event files read.
     pub files: u64,
+    /// Event files that could not be read, or not to their end.
+    pub unreadable: Vec<FileError>,
     /// Events read.
     pub events: u64,
     /// Events among them that do not match their checksum but could be read.
@@ -93,6 +98,10 @@ pub struct RunReport {
     pub tags: u64,
     /// Rows written.
     pub rows: u64,
+    /// Files written for images, sounds, tables and meshes.
+    pub media: u64,
+    /// Bytes of these files.
+    pub media_bytes: u64,
     /// Whether `_step` is a counter, and not TensorBoard's step.
     pub counted_steps: bool,
     /// Entries of the config that came from hyperparameters.
@@ -112,7 +121,9 @@ pub struct RunReport {
 impl RunReport {
     /// Whether data was lost, to damage or because it cannot be carried.
     pub fn is_lossy(&self) -> bool {
-        !self.damage.is_empty() || self.left_out.iter().any(|left_out| left_out.reason.is_loss())
+        !self.damage.is_empty()
+            || !self.unreadable.is_empty()
+            || self.left_out.iter().any(|left_out| left_out.reason.is_loss())
     }
 
     pub(super) fn leave_out(&mut self, reason: Reason, what: &str, count: u64) {
@@ -127,6 +138,23 @@ impl RunReport {
             None if full && what != OTHER_KINDS => self.leave_out(reason, OTHER_KINDS, count),
             None => self.left_out.push(LeftOut { reason, what: what.to_owned(), count }),
         }
+    }
+}
+
+/// An event file that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FileError {
+    /// The file.
+    #[serde(serialize_with = "path_text")]
+    pub file: PathBuf,
+    /// What is wrong.
+    pub error: String,
+}
+
+impl FileError {
+    pub(super) fn new(file: &Path, error: &Error) -> Self {
+        Self { file: file.to_owned(), error: error.kind().to_string() }
     }
 }
 
@@ -175,8 +203,12 @@ pub enum Reason {
     Restart,
     /// An earlier point of the same tag and step, where only one has room.
     SameStep,
-    /// Of a kind that is not carried yet.
+    /// Of a kind that is not carried.
     Unsupported,
+    /// They are not what their series says they are.
+    Malformed,
+    /// They hold nothing.
+    Empty,
     /// In a series of scalars, but none.
     NotScalar,
     /// Their wall time is no finite number.
@@ -188,7 +220,7 @@ pub enum Reason {
 impl Reason {
     /// Whether the user would miss them.
     pub const fn is_loss(self) -> bool {
-        !matches!(self, Self::Restart)
+        !matches!(self, Self::Restart | Self::Empty)
     }
 }
 
@@ -197,7 +229,9 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::Restart => "made obsolete by a restart",
             Self::SameStep => "overwritten at the same step",
-            Self::Unsupported => "not carried yet",
+            Self::Unsupported => "not carried",
+            Self::Malformed => "not understood",
+            Self::Empty => "empty",
             Self::NotScalar => "not a scalar",
             Self::WallTime => "wall time is not finite",
             Self::BadEvent => "not an event",
