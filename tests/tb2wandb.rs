@@ -15,11 +15,12 @@ use wandb_offline::proto::tensorboard::hparams::{self, h_params_plugin_data::Dat
 use wandb_offline::record::RecordKind;
 
 /// Cases where more comes out than the reader returns, which stops at damage or does not know a type.
-const MORE: [&str; 7] = [
+const MORE: [&str; 8] = [
     "synthetic/corrupt_len_crc",
     "synthetic/corrupt_data_byte",
     "synthetic/huge_len_valid_crc",
     "synthetic/invalid_utf8_tag",
+    "synthetic/metadata_first_wins",
     "synthetic/scalar_tensor_dtypes",
     "synthetic/wall_time_nan",
     "tf2/tensors",
@@ -430,12 +431,13 @@ fn a_suspect_event_never_removes_a_sound_one() {
 
 #[test]
 fn what_is_not_carried_is_counted_by_kind() {
-    let done = converted(fixtures().join("synthetic/recommended_export"), |_| {});
+    let done = converted(fixtures().join("synthetic/event_kinds"), |_| {});
     let kinds: BTreeSet<_> =
         done.report.runs.iter().flat_map(|run| &run.left_out).map(|l| l.what.as_str()).collect();
-    let want = ["audio", "custom_scalars", "histograms", "images", "pr_curves", "text"];
-    assert_eq!(kinds, BTreeSet::from(want));
+    assert_eq!(kinds, BTreeSet::from(["graph", "log message", "meta graph", "run metadata"]));
     assert!(done.report.is_lossy());
+    let done = converted(fixtures().join("synthetic/recommended_export"), |_| {});
+    assert!(!done.report.is_lossy(), "{:?}", done.report);
 }
 
 #[test]
@@ -449,7 +451,18 @@ fn bytes_changed_anywhere_never_stop_a_conversion() {
         state ^= state << 17;
         (state % n as u64) as usize
     };
-    for case in ["tensorboardX/scalars", "synthetic/scalar_tensor_dtypes", "tf2/tensors"] {
+    for case in [
+        "tensorboardX/scalars",
+        "synthetic/scalar_tensor_dtypes",
+        "synthetic/recommended_export",
+        "synthetic/tensor_encodings",
+        "tensorboardX/images",
+        "tensorboardX/mesh",
+        "tensorboardX/pr_curve",
+        "tf2/audio",
+        "tf2/tensors",
+        "tf2/text",
+    ] {
         let found = wandb_offline::tfevents::discover(fixtures().join(case)).unwrap();
         let whole = fs::read(&found.runs[0].files[0]).unwrap();
         for _ in 0..100 {
