@@ -5,6 +5,7 @@ mod support;
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use regex::Regex;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use support::{Exit, complain, count, shown};
 use wandb_offline::convert::tensorboard::{
-    Conversion, ConvertReport, Options, Progress, Restart, RunReport, RunStatus, StepMode,
+    Conversion, ConvertReport, KeyRule, Options, Progress, Restart, RunReport, RunStatus, StepMode,
 };
 use wandb_offline::{Error, ErrorKind, Result};
 
@@ -22,6 +23,9 @@ use wandb_offline::{Error, ErrorKind, Result};
 /// all tags are merged by step, one row for each; every row has `global_step`, TensorBoard's step. The
 /// row's `_timestamp` is the latest wall time of its points; a point's own wall time, where it is
 /// another, stands under `_wall_time`. Tags that are empty or reserved get `tb/` in front.
+///
+/// Images, sounds, tables and meshes become files of the run. Hyperparameters become its config. Graphs and
+/// profiles are not carried; the report counts them.
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = EXIT_CODES)]
 struct Args {
@@ -53,6 +57,17 @@ struct Args {
     /// Keep the sub-run that add_hparams leaves beside a run as a run of its own.
     #[arg(long)]
     no_fold_hparams: bool,
+    /// Give tags other keys: each match of the regular expression is replaced; $1 or ${name} stands for a
+    /// group. May be given more than once, and each rule goes on with what the one before made. A `=`
+    /// inside the expression is written \x3d. Two tags with the same key are an error.
+    #[arg(long, value_name = "REGEX=REPL")]
+    rename: Vec<String>,
+    /// Carry only tags that match the regular expression, or one of several.
+    #[arg(long, value_name = "REGEX")]
+    keep: Vec<String>,
+    /// Leave out tags that match the regular expression.
+    #[arg(long, value_name = "REGEX")]
+    drop: Vec<String>,
     /// What `_step` is.
     #[arg(long, value_enum, default_value_t = Steps::Auto)]
     step_mode: Steps,
@@ -114,7 +129,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<Exit> {
     let (json, logdirs) = (args.json, args.logdirs.clone());
-    let options = options(args);
+    let options = options(args)?;
     let report = watched(Conversion::plan(&logdirs, &options)?);
     print(&report, &options, json)
         .map_err(|source| Error::new(ErrorKind::Io { action: "print the report", source }))?;
@@ -137,9 +152,9 @@ fn print(report: &ConvertReport, options: &Options, json: bool) -> io::Result<()
     out.flush()
 }
 
-fn options(args: Args) -> Options {
+fn options(args: Args) -> Result<Options> {
     let from_env = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    Options {
+    Ok(Options {
         output: args.output,
         project: args.project.or_else(|| from_env("WANDB_PROJECT")),
         entity: args.entity.or_else(|| from_env("WANDB_ENTITY")),
@@ -147,6 +162,7 @@ fn options(args: Args) -> Options {
         tags: args.tags,
         name_template: args.name_template,
         merge: args.merge,
+        key_rule: key_rule(&args.rename, &args.keep, &args.drop)?,
         fold_hparams: !args.no_fold_hparams,
         step_mode: match args.step_mode {
             Steps::Auto => StepMode::Auto,
@@ -164,7 +180,38 @@ fn options(args: Args) -> Options {
         dry_run: args.dry_run,
         jobs: args.jobs,
         ..Options::default()
+    })
+}
+
+/// The rule for tags; none if nothing was said about them.
+fn key_rule(rename: &[String], keep: &[String], drop: &[String]) -> Result<KeyRule> {
+    if rename.is_empty() && keep.is_empty() && drop.is_empty() {
+        return Ok(KeyRule::default());
     }
+    let regex = |option: &str, text: &str| {
+        Regex::new(text).map_err(|error| Error::setting(option, error.to_string()))
+    };
+    let all = |option: &str, texts: &[String]| -> Result<Vec<Regex>> {
+        texts.iter().map(|text| regex(option, text)).collect()
+    };
+    let (keep, drop) = (all("--keep", keep)?, all("--drop", drop)?);
+    let rename = rename.iter().map(|rule| {
+        let (from, to) = rule
+            .split_once('=')
+            .ok_or_else(|| Error::setting("--rename", format!("want REGEX=REPL, got {rule:?}")))?;
+        Ok((regex("--rename", from)?, to.to_owned()))
+    });
+    let rename: Vec<(Regex, String)> = rename.collect::<Result<_>>()?;
+    Ok(KeyRule::new(move |tag| {
+        let wanted = keep.is_empty() || keep.iter().any(|regex| regex.is_match(tag));
+        if !wanted || drop.iter().any(|regex| regex.is_match(tag)) {
+            return None;
+        }
+        let replace = |key: String, (from, to): &(Regex, String)| {
+            from.replace_all(&key, to.as_str()).into_owned()
+        };
+        Some(rename.iter().fold(tag.to_owned(), replace))
+    }))
 }
 
 /// Converts, with a progress bar on a terminal.

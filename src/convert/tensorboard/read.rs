@@ -2,7 +2,7 @@
 
 use super::Progress;
 use super::config::HParams;
-use super::options::{Options, Restart};
+use super::options::{KeyRule, Options, Restart};
 use super::payload::Sources;
 use super::plan::Group;
 use super::points::{Kind, Point, PointStore};
@@ -24,6 +24,7 @@ pub(super) struct Reading<'a> {
     observe: &'a (dyn Fn(Progress<'_>) + Sync),
     restart: Restart,
     suspects: bool,
+    key_rule: KeyRule,
     /// Whether the event at hand does not match its checksum.
     suspect: bool,
     /// Where the message of the event at hand stands in its file, if it stands there as it is.
@@ -44,9 +45,21 @@ pub(super) struct SeriesInfo {
     pub group: u32,
     /// The tag, with the prefix of the group in front.
     pub tag: String,
+    /// The key it is to have, if nothing else has it.
+    pub key: String,
     pub plugin: Plugin,
     /// Which part of a mesh it is.
     pub mesh: Option<Part>,
+}
+
+/// Which series of the run a series of the table is.
+#[derive(Clone, Copy)]
+enum Number {
+    /// None yet.
+    New,
+    /// None, for it is not wanted.
+    NotWanted,
+    Of(u32),
 }
 
 /// Earliest and latest wall time of a run.
@@ -62,7 +75,7 @@ struct State {
     prefix: String,
     table: SeriesTable,
     /// From the numbers of the table to those of the run.
-    numbers: Vec<Option<u32>>,
+    numbers: Vec<Number>,
     version: f64,
     sessions: u64,
     last_summary: Option<i64>,
@@ -81,6 +94,7 @@ impl<'a> Reading<'a> {
             observe,
             restart: options.restart,
             suspects: options.suspects,
+            key_rule: options.key_rule.clone(),
             suspect: false,
             place: None,
             points: PointStore::new(memory, scratch_dir.clone()),
@@ -213,7 +227,7 @@ impl<'a> Reading<'a> {
             // Before any of the values, for the same tag may come twice.
             for value in summary.values() {
                 let (number, _) = state.table.sample(&value);
-                if let Some(Some(series)) = state.numbers.get(number as usize) {
+                if let Some(Number::Of(series)) = state.numbers.get(number as usize) {
                     self.seq += 1;
                     let purge = Point::purge(event.step, self.seq, *series, Kind::PurgeSeries);
                     self.points.push(purge)?;
@@ -224,8 +238,9 @@ impl<'a> Reading<'a> {
             let (number, sample) = state.table.sample(&value.view);
             match sample {
                 Sample::Scalar(scalar) if dated => {
-                    let series = self.series_number(number, &value.view, state);
-                    self.scalar(event, series, scalar)?;
+                    if let Some(series) = self.series_number(number, &value.view, state) {
+                        self.scalar(event, series, scalar)?;
+                    }
                 }
                 Sample::Scalar(_) => self.report.leave_out(Reason::WallTime, "", 1),
                 Sample::Unfit(why) => {
@@ -288,7 +303,7 @@ impl<'a> Reading<'a> {
             self.report.leave_out(Reason::WallTime, "", 1);
             return Ok(());
         }
-        let series = self.series_number(number, view, state);
+        let Some(series) = self.series_number(number, view, state) else { return Ok(()) };
         if let Some(scalar) = scalar {
             return self.scalar(event, series, scalar);
         }
@@ -304,34 +319,54 @@ impl<'a> Reading<'a> {
         self.report.leave_out(Reason::Unsupported, what, 1);
     }
 
+    /// The number of the value's series; `None` if it is not wanted, which is noted.
     #[inline]
-    fn series_number(&mut self, in_table: u32, value: &ValueView<'_>, state: &mut State) -> u32 {
-        match state.numbers.get(in_table as usize) {
-            Some(Some(number)) => *number,
-            _ => self.add_series(in_table, value, state),
+    fn series_number(
+        &mut self,
+        in_table: u32,
+        value: &ValueView<'_>,
+        state: &mut State,
+    ) -> Option<u32> {
+        let known = state.numbers.get(in_table as usize).copied().unwrap_or(Number::New);
+        let number = match known {
+            Number::New => self.add_series(in_table, value, state),
+            known => known,
+        };
+        match number {
+            Number::Of(number) => Some(number),
+            _ => {
+                self.report.leave_out(Reason::NotWanted, "", 1);
+                None
+            }
         }
     }
 
     #[cold]
-    fn add_series(&mut self, in_table: u32, value: &ValueView<'_>, state: &mut State) -> u32 {
-        let number = self.series.len() as u32;
+    fn add_series(&mut self, in_table: u32, value: &ValueView<'_>, state: &mut State) -> Number {
         let at = in_table as usize;
         let plugin = state.table.series().get(at).map_or("", |series| &series.plugin);
         let plugin = Plugin::of(plugin);
         let tag = format!("{}{}", state.prefix, value.tag);
-        let mut mesh = None;
-        if let Some(metadata) = &value.metadata {
-            self.hparams.take_tag(&tag, metadata.display_name(), metadata.description());
-            if plugin == Plugin::Mesh {
-                mesh = Part::of(metadata.plugin_content());
+        let number = match self.key_rule.key(&tag) {
+            None => Number::NotWanted,
+            Some(key) => {
+                let mut mesh = None;
+                if let Some(metadata) = &value.metadata {
+                    self.hparams.take_tag(&tag, metadata.display_name(), metadata.description());
+                    if plugin == Plugin::Mesh {
+                        mesh = Part::of(metadata.plugin_content());
+                    }
+                }
+                let number = self.series.len() as u32;
+                self.series.push(SeriesInfo { group: state.group, tag, key, plugin, mesh });
+                Number::Of(number)
             }
-        }
-        self.series.push(SeriesInfo { group: state.group, tag, plugin, mesh });
+        };
         if state.numbers.len() <= at {
-            state.numbers.resize(at + 1, None);
+            state.numbers.resize(at + 1, Number::New);
         }
         if let Some(slot) = state.numbers.get_mut(at) {
-            *slot = Some(number);
+            *slot = number;
         }
         number
     }

@@ -201,6 +201,8 @@ pub struct LeftOut {
 pub enum Reason {
     /// The restart rule removed them, as it was asked to.
     Restart,
+    /// Their tag was to be left out.
+    NotWanted,
     /// An earlier point of the same tag and step, where only one has room.
     SameStep,
     /// Of a kind that is not carried.
@@ -220,7 +222,7 @@ pub enum Reason {
 impl Reason {
     /// Whether the user would miss them.
     pub const fn is_loss(self) -> bool {
-        !matches!(self, Self::Restart | Self::Empty)
+        !matches!(self, Self::Restart | Self::NotWanted | Self::Empty)
     }
 }
 
@@ -228,6 +230,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Restart => "made obsolete by a restart",
+            Self::NotWanted => "of tags that were to be left out",
             Self::SameStep => "overwritten at the same step",
             Self::Unsupported => "not carried",
             Self::Malformed => "not understood",

@@ -20,6 +20,7 @@ use crate::record::RecordKind;
 use crate::tfevents::event_file_host;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -181,11 +182,10 @@ impl Run<'_> {
         counted: bool,
         report: &mut RunReport,
     ) -> Result<()> {
-        let tags: Vec<String> = self.series.iter().map(|series| series.tag.clone()).collect();
-        let keys = assign(&tags);
-        let renamed = tags.iter().zip(&keys).filter(|(tag, key)| tag != key);
-        report.renamed =
-            renamed.map(|(tag, key)| Rename { tag: tag.clone(), key: key.clone() }).collect();
+        let keys = self.keys()?;
+        let renamed = self.series.iter().zip(&keys).filter(|(series, key)| series.tag != **key);
+        let rename = |(of, key): (&SeriesInfo, &String)| (of.tag.clone(), key.clone());
+        report.renamed = renamed.map(rename).map(|(tag, key)| Rename { tag, key }).collect();
         let start = self.times.map_or(0.0, |times| times.first);
         self.head(log, start, counted)?;
         let keeps_all = matches!(self.options.restart, Restart::All | Restart::Session);
@@ -218,6 +218,23 @@ impl Run<'_> {
         report.leave_out(Reason::SameStep, "", counts.same_step);
         report.left_out.sort_by(|a, b| (a.reason, &a.what).cmp(&(b.reason, &b.what)));
         log.flush()
+    }
+
+    /// A key for each series. Tags that were given the same key on purpose are an error; others share
+    /// none, for those that would get another one.
+    fn keys(&self) -> Result<Vec<String>> {
+        let mut first: HashMap<&str, &SeriesInfo> = HashMap::new();
+        for series in self.series {
+            let other = *first.entry(series.key.as_str()).or_insert(series);
+            if other.tag != series.tag {
+                return Err(Error::misuse(format!(
+                    "tags {:?} and {:?} would both have the key {:?}",
+                    other.tag, series.tag, series.key
+                )));
+            }
+        }
+        let keys: Vec<String> = self.series.iter().map(|series| series.key.clone()).collect();
+        Ok(assign(&keys))
     }
 
     /// Everything in front of the rows.

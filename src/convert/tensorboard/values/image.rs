@@ -164,6 +164,6 @@ mod tests {
         let sound = Sound { extension: ".wav", sample_rate: Some(8000), seconds: Some(0.05) };
         assert_eq!(Sound::read(&wav), sound);
         assert_eq!(Sound::read(b"fLaC").extension, ".flac");
-        (0..wav.len()).for_each(|cut| drop(Sound::read(&wav[..cut])));
+        assert!((0..44).all(|cut| Sound::read(&wav[..cut]).seconds.is_none()));
     }
 }
