@@ -80,6 +80,10 @@ struct Args {
     /// Leave out events that do not match their checksum even if they can be read.
     #[arg(long)]
     no_suspects: bool,
+    /// Add to runs that were converted before what their log directories have more by now. Refuses a run
+    /// whose rows would change, but for the last one if it was not uploaded yet.
+    #[arg(long)]
+    update: bool,
     /// Read everything and report, but write nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -177,6 +181,7 @@ fn options(args: Args) -> Result<Options> {
         },
         wall_times: !args.no_wall_times,
         suspects: !args.no_suspects,
+        update: args.update,
         dry_run: args.dry_run,
         jobs: args.jobs,
         ..Options::default()
@@ -267,6 +272,13 @@ fn run_text(
         count(run.events, "event"),
         count(run.files, "file"),
     )?;
+    match run.status {
+        RunStatus::Updated => {
+            writeln!(text, "  added to the run made before: {}", count(run.rows_added, "row"))?;
+        }
+        RunStatus::Unchanged => writeln!(text, "  the run made before has all of it")?,
+        _ => {}
+    }
     if run.media > 0 {
         let files = count(run.media, "file");
         writeln!(text, "  carried: {files} of media, {} bytes", run.media_bytes)?;

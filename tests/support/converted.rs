@@ -80,6 +80,11 @@ impl Run {
             }
             RecordType::Config(config) => {
                 for item in config.update {
+                    if !item.key.is_empty() {
+                        let value = serde_json::from_str(&item.value_json).unwrap();
+                        self.config.insert(item.key, value);
+                        continue;
+                    }
                     let [wandb, visualize, key] = &item.nested_key[..] else { panic!("{item:?}") };
                     assert_eq!((wandb.as_str(), visualize.as_str()), ("_wandb", "visualize"));
                     self.charts

@@ -66,7 +66,8 @@
 //! Of a value that is no scalar the point says only where it stands, and it is read again when its row
 //! is written. So memory grows with the number of tags and the longest record, not with the number of
 //! points. A file that cannot be read is reported, and the run goes on without it. A run is written under a
-//! temporary name and renamed when it is complete; an existing one is never touched.
+//! temporary name and renamed when it is complete; an existing one is only touched to add to it
+//! ([`Options::update`]).
 
 mod config;
 mod fold;
@@ -80,6 +81,7 @@ mod report;
 mod restart;
 mod rows;
 mod sorted;
+mod update;
 mod values;
 mod write;
 

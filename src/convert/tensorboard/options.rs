@@ -40,6 +40,10 @@ pub struct Options {
     /// Carries events that can be read though they do not match their checksum, as TensorBoard does.
     /// They are reported as damage, and never make another point obsolete.
     pub suspects: bool,
+    /// Adds to runs that were converted before what their log directories have more by now. Only the last
+    /// row of a run may change, and none of one that was uploaded; a run that would become another one is
+    /// an error. Without this, a run that is there is one.
+    pub update: bool,
     /// Does everything but write.
     pub dry_run: bool,
     /// How many runs are converted at the same time; by default one for each processor.
@@ -64,6 +68,7 @@ impl Default for Options {
             restart: Restart::default(),
             wall_times: true,
             suspects: true,
+            update: false,
             dry_run: false,
             jobs: None,
             memory: 16 << 20,

@@ -168,9 +168,14 @@ fn convert_job(
         ..RunReport::default()
     };
     let done = match (before, twice) {
-        (Some(path), _) => Err(Error::misuse(format!("already converted: {}", path.display()))),
-        (None, true) => Err(Error::misuse("the same run as another one of this conversion")),
-        (None, false) => convert_run(job, options, workers, &mut report, observe),
+        (_, true) => Err(Error::misuse("the same run as another one of this conversion")),
+        (Some(path), false) if !options.update => {
+            Err(Error::misuse(format!("already converted: {}", path.display())))
+        }
+        (before, false) => {
+            let before = before.map(PathBuf::as_path);
+            convert_run(job, options, workers, before, &mut report, observe)
+        }
     };
     match done {
         Ok(()) => {}
@@ -183,18 +188,26 @@ fn convert_job(
     report
 }
 
-/// The id of a run: always the same for the same log, wherever it lies. Taken from its name, the names
-/// of its files, and the wall time of its first event.
+/// The id of a run: the same for the same log, wherever it lies and however far it has grown. Taken from
+/// the name of the part that began first, the name of its first file, and the wall time of its first
+/// event.
 fn run_id(runs: &[RunFiles]) -> String {
+    let starts = runs.iter().map(|run| {
+        let first = run.files.iter().find_map(|file| Some((file, first_wall_time(file)?)));
+        let (file, wall_time) = match (first, run.files.first()) {
+            (Some((file, wall_time)), _) => (Some(file), wall_time),
+            (None, file) => (file, f64::INFINITY),
+        };
+        (wall_time, run.name.as_str(), file)
+    });
+    let first = starts.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(b.1)));
     let mut hasher = IdHasher::new();
-    for run in runs {
-        hasher.part(run.name.as_bytes());
-        for file in &run.files {
-            hasher.part(file.file_name().unwrap_or_default().as_encoded_bytes());
-        }
+    if let Some((wall_time, name, file)) = first {
+        hasher.part(name.as_bytes());
+        let file = file.and_then(|file| file.file_name()).unwrap_or_default();
+        hasher.part(file.as_encoded_bytes());
+        hasher.part(&wall_time.to_bits().to_le_bytes());
     }
-    let first = runs.iter().flat_map(|run| &run.files).find_map(|file| first_wall_time(file));
-    hasher.part(&first.unwrap_or(0.0).to_bits().to_le_bytes());
     hasher.id()
 }
 

@@ -32,9 +32,10 @@ impl ConvertReport {
         failed + self.errors.len()
     }
 
-    /// How many runs were converted.
+    /// How many runs were converted, or are up to date.
     pub fn converted(&self) -> usize {
-        self.runs.iter().filter(|run| run.status == RunStatus::Converted).count()
+        let done = |run: &&RunReport| !matches!(run.status, RunStatus::Failed | RunStatus::Empty);
+        self.runs.iter().filter(done).count()
     }
 }
 
@@ -98,6 +99,8 @@ pub struct RunReport {
     pub tags: u64,
     /// Rows written.
     pub rows: u64,
+    /// Rows of them that an update added.
+    pub rows_added: u64,
     /// Files written for images, sounds, tables and meshes.
     pub media: u64,
     /// Bytes of these files.
@@ -165,6 +168,10 @@ impl FileError {
 pub enum RunStatus {
     /// It was converted, or would have been.
     Converted,
+    /// A run that was converted before has now what its log directory has more.
+    Updated,
+    /// A run that was converted before has all that its log directory has.
+    Unchanged,
     /// Its files hold no event, so there is nothing to convert.
     Empty,
     /// It was not converted.

@@ -11,6 +11,7 @@ use super::report::{FileError, Reason, Rename, RunReport, RunStatus};
 use super::restart::Filter;
 use super::rows::{Last, Layout, Rows, put_value};
 use super::sorted::Sorted;
+use super::update::{PRODUCER, update};
 use super::values::Values;
 use crate::error::{Error, Result};
 use crate::json::{put_f64, put_i64};
@@ -26,11 +27,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Converts one run; what it did so far stands in `report` also when it fails.
+/// Converts one run, or brings the one that was made `before` up to date; what it did so far stands in `report` also when it fails.
 pub(super) fn convert_run(
     job: &Job,
     options: &Options,
     workers: usize,
+    before: Option<&Path>,
     report: &mut RunReport,
     observe: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<()> {
@@ -54,21 +56,25 @@ pub(super) fn convert_run(
     let counted = run.counts_steps(&points, lowest_step)?;
     let stamp = stamp(times.map_or(0.0, |times| times.first));
     let name = format!("offline-run-{stamp}-{}", job.id);
-    let directory = options.output.join(&name);
+    let new = options.output.join(&name);
+    let directory = before.map_or_else(|| new.clone(), Path::to_owned);
+    report.status = RunStatus::Converted;
     let payloads = (sources.finish(), None);
     if options.dry_run {
         let mut log = LogWriter::new(io::sink(), "the dry run");
         run.write(&mut log, &points, payloads, counted, report)?;
     } else {
-        let pending = PendingDir::new(&options.output, &directory)?;
+        let pending = PendingDir::new(&options.output, &new)?;
         let mut log = LogWriter::create(pending.path().join(format!("run-{}.wandb", job.id)))?;
         let payloads = (payloads.0, Some(pending.path().join("files")));
         run.write(&mut log, &points, payloads, counted, report)?;
         log.sync()?;
-        pending.complete()?;
+        match before {
+            None => pending.complete()?,
+            Some(before) => update(before, pending.path(), &job.id, report)?,
+        }
     }
     report.directory = Some(directory);
-    report.status = RunStatus::Converted;
     Ok(())
 }
 
@@ -240,7 +246,7 @@ impl Run<'_> {
     /// Everything in front of the rows.
     fn head<W: Write>(&self, log: &mut LogWriter<W>, start: f64, counted: bool) -> Result<()> {
         let version = pb::VersionInfo {
-            producer: concat!("wandb-offline ", env!("CARGO_PKG_VERSION")).into(),
+            producer: format!("{PRODUCER}{}", env!("CARGO_PKG_VERSION")),
             min_consumer: "0.70.0".into(),
             ..pb::VersionInfo::default()
         };
