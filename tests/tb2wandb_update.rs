@@ -6,9 +6,10 @@ mod support;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use support::*;
 use tempfile::TempDir;
-use wandb_offline::convert::tensorboard::{Options, RunReport, RunStatus, convert};
+use wandb_offline::convert::tensorboard::{Options, RunReport, RunStatus, convert, follow};
 use wandb_offline::proto::tensorboard as tb;
 use wandb_offline::proto::tensorboard::hparams::{SessionStartInfo, h_params_plugin_data::Data};
 
@@ -49,8 +50,8 @@ impl Growing {
     fn log(&self) -> PathBuf {
         let directory = self.directory();
         let is_log = |path: &PathBuf| path.extension().is_some_and(|e| e == "wandb");
-        let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-        entries.filter(is_log).next().unwrap()
+        let mut paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        paths.find(is_log).unwrap()
     }
 
     /// Asserts that the run is what the log directory gives when it is converted anew.
@@ -140,6 +141,44 @@ fn hyperparameters_that_come_later_are_added() {
 }
 
 #[test]
+fn a_log_directory_is_followed_until_it_is_enough() {
+    let (logs, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let options = Options { output: out.path().to_owned(), ..Options::default() };
+    let run = |name: &str| -> Option<Run> {
+        let entries = fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| Run::read(&path)).find(|run| run.run.display_name == name)
+    };
+    let write = |run: &str, events: &[tb::Event]| {
+        let path = logs.path().join(run).join("events.out.tfevents.1700000000.node");
+        write_events(&path, events);
+    };
+    let mut round = 0;
+    let mut wait = |_| {
+        round += 1;
+        match round {
+            // There is nothing yet.
+            1 => write("a", &[loss(0), loss(1)]),
+            2 => {
+                let a = run("a").unwrap();
+                assert_eq!((a.rows.len(), a.exit), (2, None));
+                write("a", &[loss(0), loss(1), loss(2)]);
+                write("b", &[loss(0)]);
+            }
+            3 => assert_eq!((run("a").unwrap().rows.len(), run("b").unwrap().exit), (3, None)),
+            _ => write("b", &[loss(0), loss(7)]),
+        }
+        round == 4
+    };
+    let every = Duration::from_millis(1);
+    let report = follow(&[logs.path()], &options, every, &mut wait, &|_| {}).unwrap();
+    assert_eq!((report.converted(), report.failures()), (2, 0));
+    for name in ["a", "b"] {
+        let (got, want) = (run(name).unwrap(), converted(logs.path(), |_| {}).runs());
+        assert_eq!((&got.rows, got.exit), (&want[name].rows, Some(0)));
+    }
+}
+
+#[test]
 fn a_row_that_was_uploaded_stays() {
     let mut growing = Growing::new(&[loss(0), loss(1)]);
     let synced = growing.mark_synced();
@@ -184,4 +223,33 @@ fn a_log_that_is_damaged_or_of_somebody_else_is_refused() {
     let mut other = other.filter(|path| path.extension().is_some_and(|e| e == "wandb"));
     fs::copy(other.next().unwrap(), &log).unwrap();
     growing.assert_refused("it was not made by this program");
+}
+
+#[cfg(all(feature = "cli", unix))]
+#[test]
+fn an_interrupt_finishes_what_is_followed() {
+    use std::process::{Command, Stdio};
+    use std::time::Instant;
+    let (logs, out) = (log_dir(&[loss(0), loss(1)]), tempfile::tempdir().unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tb2wandb"));
+    command.args(["--follow", "--interval", "100", "-o"]).arg(out.path()).arg(logs.path());
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let logs_of_runs = || {
+        let paths = walkdir::WalkDir::new(out.path()).into_iter().filter_map(Result::ok);
+        let is_run = |path: &PathBuf| {
+            path.extension().is_some_and(|e| e == "wandb")
+                && !path.to_string_lossy().contains(".tmp-")
+        };
+        paths.map(|entry| entry.into_path()).filter(is_run).collect::<Vec<_>>()
+    };
+    let began = Instant::now();
+    while logs_of_runs().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(Run::read(logs_of_runs()[0].parent().unwrap()).exit, Some(0));
 }

@@ -11,9 +11,13 @@ use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 use support::{Exit, complain, count, shown};
 use wandb_offline::convert::tensorboard::{
     Conversion, ConvertReport, KeyRule, Options, Progress, Restart, RunReport, RunStatus, StepMode,
+    follow,
 };
 use wandb_offline::{Error, ErrorKind, Result};
 
@@ -84,6 +88,13 @@ struct Args {
     /// whose rows would change, but for the last one if it was not uploaded yet.
     #[arg(long)]
     update: bool,
+    /// Keep the runs up to date while their files grow, as with --update, until interrupted; then finish
+    /// them.
+    #[arg(long, conflicts_with = "dry_run")]
+    follow: bool,
+    /// How many seconds to wait at least between two rounds of --follow.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "follow")]
+    interval: u64,
     /// Read everything and report, but write nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -133,8 +144,12 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<Exit> {
     let (json, logdirs) = (args.json, args.logdirs.clone());
+    let every = args.follow.then(|| Duration::from_secs(args.interval));
     let options = options(args)?;
-    let report = watched(Conversion::plan(&logdirs, &options)?);
+    let report = match every {
+        Some(every) => followed(&logdirs, &options, every)?,
+        None => watched(Conversion::plan(&logdirs, &options)?),
+    };
     print(&report, &options, json)
         .map_err(|source| Error::new(ErrorKind::Io { action: "print the report", source }))?;
     print_errors(&report);
@@ -236,6 +251,24 @@ fn watched(conversion: Conversion<'_>) -> ConvertReport {
     });
     bar.finish_and_clear();
     report
+}
+
+/// Converts until interrupted. A second interrupt is obeyed at once.
+fn followed(logdirs: &[PathBuf], options: &Options, every: Duration) -> Result<ConvertReport> {
+    let (stop, stopped) = channel();
+    let interrupted = AtomicBool::new(false);
+    let on_signal = move || {
+        if interrupted.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(Exit::Failed as u8));
+        }
+        // Nobody listens any more during the last round, which is fine.
+        let _ = stop.send(());
+    };
+    ctrlc::set_handler(on_signal).map_err(|error| {
+        let source = io::Error::other(error);
+        Error::new(ErrorKind::Io { action: "listen for interrupts", source })
+    })?;
+    follow(logdirs, options, every, &mut |time| stopped.recv_timeout(time).is_ok(), &|_| {})
 }
 
 fn text(report: &ConvertReport, options: &Options, terminal: bool) -> String {

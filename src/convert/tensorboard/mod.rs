@@ -71,6 +71,7 @@
 
 mod config;
 mod fold;
+mod follow;
 mod keys;
 mod options;
 mod payload;
@@ -85,6 +86,7 @@ mod update;
 mod values;
 mod write;
 
+pub use follow::follow;
 pub use options::{KeyRule, Options, Restart, StepMode};
 pub use plan::Conversion;
 pub use report::{

@@ -20,6 +20,8 @@ use std::{fs, thread};
 pub struct Conversion<'a> {
     options: &'a Options,
     jobs: Vec<Job>,
+    /// Whether the runs go on, so that they get no exit record.
+    unfinished: bool,
     report: ConvertReport,
 }
 
@@ -51,7 +53,8 @@ impl<'a> Conversion<'a> {
     /// error of the report.
     pub fn plan(logdirs: &[impl AsRef<Path>], options: &'a Options) -> Result<Self> {
         options.check()?;
-        let mut plan = Self { options, jobs: Vec::new(), report: ConvertReport::default() };
+        let mut plan =
+            Self { options, jobs: Vec::new(), unfinished: false, report: ConvertReport::default() };
         for path in logdirs {
             plan.add(path.as_ref());
         }
@@ -107,6 +110,16 @@ impl<'a> Conversion<'a> {
         self.report.errors.push(LogDirError { path: path.to_owned(), error, is_loop: false });
     }
 
+    /// The same of runs that go on.
+    pub(super) fn unfinished(self) -> Self {
+        Self { unfinished: true, ..self }
+    }
+
+    /// Leaves out runs.
+    pub(super) fn retain(&mut self, keep: impl FnMut(&Job) -> bool) {
+        self.jobs.retain(keep);
+    }
+
     /// How many runs there are.
     pub const fn runs(&self) -> usize {
         self.jobs.len()
@@ -129,7 +142,7 @@ impl<'a> Conversion<'a> {
         thread::scope(|scope| {
             for _ in 0..workers {
                 let (send, next, twice, existing) = (send.clone(), &next, &twice, &existing);
-                let (jobs, options) = (&self.jobs, self.options);
+                let (jobs, options, unfinished) = (&self.jobs, self.options, self.unfinished);
                 scope.spawn(move || {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
@@ -137,7 +150,8 @@ impl<'a> Conversion<'a> {
                             return;
                         };
                         let before = existing.iter().find(|path| is_of_run(path, &job.id));
-                        let report = convert_job(job, options, workers, before, twice, observe);
+                        let report =
+                            convert_job(job, options, workers, before, twice, unfinished, observe);
                         observe(Progress::Done(&report));
                         let _ = send.send((at, report));
                     }
@@ -158,6 +172,7 @@ fn convert_job(
     workers: usize,
     before: Option<&PathBuf>,
     twice: bool,
+    unfinished: bool,
     observe: &(dyn Fn(Progress<'_>) + Sync),
 ) -> RunReport {
     let mut report = RunReport {
@@ -174,7 +189,7 @@ fn convert_job(
         }
         (before, false) => {
             let before = before.map(PathBuf::as_path);
-            convert_run(job, options, workers, before, &mut report, observe)
+            convert_run(job, options, workers, before, unfinished, &mut report, observe)
         }
     };
     match done {

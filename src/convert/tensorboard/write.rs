@@ -33,6 +33,7 @@ pub(super) fn convert_run(
     options: &Options,
     workers: usize,
     before: Option<&Path>,
+    unfinished: bool,
     report: &mut RunReport,
     observe: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<()> {
@@ -52,7 +53,7 @@ pub(super) fn convert_run(
         return Ok(());
     }
     let points = points.finish()?;
-    let run = Run { job, options, series: &series, hparams: &hparams, times };
+    let run = Run { job, options, series: &series, hparams: &hparams, times, unfinished };
     let counted = run.counts_steps(&points, lowest_step)?;
     let stamp = stamp(times.map_or(0.0, |times| times.first));
     let name = format!("offline-run-{stamp}-{}", job.id);
@@ -137,6 +138,7 @@ struct Run<'a> {
     series: &'a [SeriesInfo],
     hparams: &'a HParams,
     times: Option<Times>,
+    unfinished: bool,
 }
 
 impl Run<'_> {
@@ -350,7 +352,7 @@ impl Run<'_> {
 
     fn end<W: Write>(&self, log: &mut LogWriter<W>, summary: pb::SummaryRecord) -> Result<()> {
         log.message(RecordKind::Summary, &summary)?;
-        if let Some(exit_code) = self.hparams.exit_code() {
+        if let Some(exit_code) = self.hparams.exit_code().filter(|_| !self.unfinished) {
             let runtime = self.runtime(self.times.map_or(0.0, |times| times.first));
             let exit = pb::RunExitRecord { exit_code, runtime, ..pb::RunExitRecord::default() };
             log.message(RecordKind::Exit, &exit)?;
