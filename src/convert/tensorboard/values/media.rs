@@ -156,7 +156,7 @@ mod tests {
         assert!(long.len() < 200);
         assert!(of(&"a/".repeat(5000)).len() < 200);
         for element in of(&"long".repeat(100).replace('g', "/..")).split('/') {
-            assert!(!element.starts_with('.'), "{element}");
+            assert!(!["", ".", ".."].contains(&element), "{element}");
         }
     }
 }
