@@ -68,6 +68,30 @@ impl TensorView<'_> {
         Ok(Elements { given, given_len, len, fill: last.unwrap_or_else(|| dtype.of_bits(0)) })
     }
 
+    /// The real and imaginary parts, in turn, of a tensor of complex numbers, all of which must be given.
+    ///
+    /// # Errors
+    /// When the elements are no complex numbers, or elements and shape contradict each other.
+    pub fn complex_parts(&self) -> Result<Elements<'_>, NotScalar> {
+        let (dtype, list) = match self.dtype_number() {
+            8 => (DataType::Float, SCOMPLEX_VAL),
+            18 => (DataType::Double, DCOMPLEX_VAL),
+            number => return Err(NotScalar::Type(number)),
+        };
+        let content = self.last_bytes(CONTENT);
+        let given = match content.len() {
+            0 => Given::of_list(dtype, self.message(), list),
+            length if length % (2 * dtype.size()) != 0 => return Err(NotScalar::Length),
+            _ => Given::of_bytes(dtype, content),
+        };
+        let given_len = given.clone().count() as u64;
+        let room = self.shape().map(|shape| shape.into_iter().fold(2, u64::saturating_mul));
+        if given_len != room.unwrap_or(given_len) || !given_len.is_multiple_of(2) {
+            return Err(NotScalar::Length);
+        }
+        Ok(Elements { given, given_len, len: given_len, fill: dtype.of_bits(0) })
+    }
+
     fn listed(&self, dtype: DataType) -> Given<'_> {
         let given = Given::of_list(dtype, self.message(), dtype.list());
         match dtype {
@@ -163,8 +187,8 @@ impl<'a> Given<'a> {
         loop {
             if !self.cursor.is_empty() {
                 return match *number {
-                    FLOAT_VAL => self.cursor.u32_le().map(u64::from),
-                    DOUBLE_VAL => self.cursor.u64_le(),
+                    FLOAT_VAL | SCOMPLEX_VAL => self.cursor.u32_le().map(u64::from),
+                    DOUBLE_VAL | DCOMPLEX_VAL => self.cursor.u64_le(),
                     _ => self.cursor.varint(),
                 };
             }
@@ -192,6 +216,9 @@ impl Iterator for Given<'_> {
         Some(self.dtype.of_bits(bits))
     }
 }
+
+const SCOMPLEX_VAL: u32 = 9;
+const DCOMPLEX_VAL: u32 = 12;
 
 fn fields(message: &[u8]) -> impl Iterator<Item = Field<'_>> {
     Fields::new(message).map_while(Result::ok)
@@ -249,6 +276,25 @@ mod tests {
         tensor.float_val.clear();
         tensor.tensor_shape = shaped(&[2]);
         assert_eq!(numbers(&tensor), Ok(vec![0.0, 0.0]));
+    }
+
+    #[test]
+    fn complex_numbers_are_given_in_parts() {
+        let parts = |tensor: &TensorProto| {
+            let view = view(tensor);
+            let parts = view.complex_parts();
+            parts.map(|all| all.iter().map(ScalarValue::as_f64).collect::<Vec<_>>())
+        };
+        let scomplex_val = vec![1.0, -2.0, 0.0, 4.0];
+        let tensor_shape = shaped(&[2]);
+        let mut tensor = TensorProto { dtype: 8, tensor_shape, scomplex_val, ..Default::default() };
+        assert_eq!(parts(&tensor), Ok(vec![1.0, -2.0, 0.0, 4.0]));
+        tensor.scomplex_val.pop();
+        assert_eq!(parts(&tensor), Err(NotScalar::Length));
+        let tensor_content = [1.5f64, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let content = TensorProto { dtype: 18, tensor_content, ..Default::default() };
+        assert_eq!(parts(&content), Ok(vec![1.5, -2.0]));
+        assert_eq!(parts(&TensorProto { dtype: 1, ..content }), Err(NotScalar::Type(1)));
     }
 
     #[test]

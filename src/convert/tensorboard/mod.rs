@@ -23,7 +23,8 @@
 //!   becomes the least or the greatest value, and more than 512 bins are made 512.
 //! - **Text** stays text, Markdown and all. Of rank 2 it is a table, of another rank a list.
 //! - **Tensors** of any numeric type are lists nested by their shape, or, of more than 32 elements,
-//!   histograms of 32 bins. One element is a scalar, whatever its plugin or without one.
+//!   histograms of 32 bins. One element is a scalar, whatever its plugin or without one. A complex number
+//!   is a pair.
 //! - **Images, animations, sounds, PR curves, meshes** are files below `files/media`, called
 //!   `<key>_<step>_<checksum>`, and each has a `files` record in front of the row that needs it, so that
 //!   a sync uploads it. A PR curve has its chart in the config. The colours and faces of a mesh are in the
@@ -33,8 +34,7 @@
 //!   (`layout`) and what tags are called and described as (`tags`). A session that failed gives exit
 //!   code 1, one that is said to be running no exit record. The sub-run that `add_hparams` leaves beside
 //!   a run becomes a part of it ([`Options::fold_hparams`]).
-//! - **Graphs, profiles, complex numbers** and what has no plugin that says what its bytes are: not
-//!   carried, and counted.
+//! - **Graphs, profiles**, tensors of more than 32 complex numbers: not carried, and counted.
 //!
 //! # Where this is not what the official client does
 //!

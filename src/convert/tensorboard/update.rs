@@ -106,7 +106,10 @@ impl Common {
             0 => {}
             1 if !is_synced => {}
             1 => return Err(refuse("its last row, which was uploaded, is another one now")),
-            rows => return Err(refuse(&format!("its last {rows} rows are others now"))),
+            rows => {
+                let reason = format!("its last {rows} rows are others now");
+                return Err(refuse(&format!("{reason}; convert into another directory")));
+            }
         }
         (common.config, common.run) = known.changes(wanted);
         common.identical &= common.config.is_empty() && common.run.is_none();

@@ -50,7 +50,10 @@ pub(super) fn pr_curve(tensor: &TensorView<'_>, to: &mut Target<'_>) -> Rendered
     let (true, Ok(columns)) = (given, usize::try_from(columns)) else { return Err(malformed) };
     let before = usize::try_from(rows.saturating_sub(2)).unwrap_or(0).saturating_mul(columns);
     let numbers: Vec<ScalarValue> = elements.given().skip(before).collect();
-    let (precision, recall) = numbers.split_at_checked(columns).ok_or(malformed)?;
+    let (precision, recall) = match numbers.split_at_checked(columns) {
+        Some((precision, recall)) if recall.len() == columns => (precision, recall),
+        _ => return Err(malformed),
+    };
     table(
         &["recall", "precision"],
         recall.iter().zip(precision),
