@@ -363,6 +363,36 @@ fn tensors_of_many_numbers_are_histograms() {
 }
 
 #[test]
+fn a_value_says_what_it_is_if_its_series_does_not() {
+    let plugin_data =
+        tb::summary_metadata::PluginData { plugin_name: "histograms".into(), ..Default::default() };
+    let metadata = tb::SummaryMetadata { plugin_data: Some(plugin_data), ..Default::default() };
+    let dim = |size| tb::tensor_shape_proto::Dim { size, ..Default::default() };
+    let shape = tb::TensorShapeProto { dim: vec![dim(2), dim(3)], ..Default::default() };
+    let value = |step, metadata| {
+        let tensor = tb::TensorProto {
+            dtype: 2,
+            tensor_shape: Some(shape.clone()),
+            double_val: vec![0.0, 1.0, 5.0, 1.0, 2.0, 7.0],
+            ..Default::default()
+        };
+        let value = Some(tb::summary::value::Value::Tensor(tensor));
+        summary(
+            step,
+            1.7e9,
+            tb::summary::Value { tag: "h".into(), value, metadata, ..Default::default() },
+        )
+    };
+    let dir = log_dir(&[value(0, None), value(1, Some(metadata.clone())), value(2, None)]);
+    let run = converted(dir.path(), |_| {}).only();
+    assert_eq!(run.value(0, "h"), Some(json!([[0.0, 1.0, 5.0], [1.0, 2.0, 7.0]])));
+    assert_eq!(run.value(1, "h").unwrap()["bins"], json!([0, 1, 2]));
+    // A series that says so speaks for all its values.
+    let run = converted(log_dir(&[value(0, Some(metadata)), value(1, None)]).path(), |_| {}).only();
+    assert_eq!(run.value(1, "h").unwrap()["values"], json!([5, 7]));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_does_not_fail_its_run() {
     let dir = log_dir(&[scalar("a", 1, 1.7e9, 1.0)]);
     let gone = dir.path().join("events.out.tfevents.1700000001.node");

@@ -319,6 +319,17 @@ fn run_text(
     if run.hparams > 0 {
         writeln!(text, "  carried: {} hyperparameters as config", run.hparams)?;
     }
+    changes_text(text, run, terminal)?;
+    for left_out in &run.left_out {
+        let what = shown(&left_out.what, terminal);
+        let colon = if what.is_empty() { "" } else { ": " };
+        writeln!(text, "  left out: {} {}{colon}{what}", left_out.count, left_out.reason)?;
+    }
+    damage_text(text, run, terminal)
+}
+
+/// What is there but not as it was logged.
+fn changes_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Result {
     for folded in &run.folded {
         writeln!(text, "  changed: its hyperparameters come from {}", shown(folded, terminal))?;
     }
@@ -341,12 +352,7 @@ fn run_text(
             )?,
         }
     }
-    for left_out in &run.left_out {
-        let what = shown(&left_out.what, terminal);
-        let colon = if what.is_empty() { "" } else { ": " };
-        writeln!(text, "  left out: {} {}{colon}{what}", left_out.count, left_out.reason)?;
-    }
-    damage_text(text, run, terminal)
+    Ok(())
 }
 
 fn damage_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Result {

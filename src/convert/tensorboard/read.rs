@@ -277,6 +277,9 @@ impl<'a> Reading<'a> {
     ) -> Result<()> {
         let LocatedValue { view, message, offset, .. } = value;
         let name = state.table.series().get(number as usize).map_or("", |series| &series.plugin);
+        // The first value of the series, which says what it is, may be lost to damage.
+        let own = || view.metadata.as_ref().map_or("", |metadata| metadata.plugin_name());
+        let name = if name.is_empty() { own() } else { name };
         let plugin = Plugin::of(name);
         let scalar = match (plugin, &view.kind) {
             (Plugin::HParams, _) => {

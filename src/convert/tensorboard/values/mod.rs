@@ -141,7 +141,12 @@ impl<'a> Values<'a> {
 }
 
 fn value_items(value: &ValueView<'_>, series: &SeriesInfo, to: &mut Target<'_>) -> Rendered {
-    match (&value.kind, series.plugin) {
+    let own = || value.metadata.as_ref().map(|metadata| Plugin::of(metadata.plugin_name()));
+    let plugin = match series.plugin {
+        Plugin::Other => own().unwrap_or(Plugin::Other),
+        known => known,
+    };
+    match (&value.kind, plugin) {
         (ValueKind::Histogram(message), _) => Histogram::of_proto(message)?.render(to.items),
         (ValueKind::Image(message), _) => images::older(message, to),
         (ValueKind::Audio(message), _) => audio::older(message, to),
