@@ -150,7 +150,7 @@ impl RunInfo {
         &self.telemetry.platform
     }
 
-    /// The program that wrote the file, like "0.31.0+<commit>"; empty before 0.16.3.
+    /// The program that wrote the file, like `0.31.0+<commit>`; empty before 0.16.3.
     pub fn producer(&self) -> &str {
         self.header.version_info.as_ref().map_or("", |version| &version.producer)
     }
