@@ -53,6 +53,9 @@ fn directory() -> std::path::PathBuf {
 fn benches(c: &mut Criterion) {
     log_rows(c, "written through", &Writer::options());
     log_rows(c, "buffered", &Writer::options().buffered(1000, Duration::from_secs(1)));
+    let logdir = tempfile::tempdir_in(directory()).unwrap();
+    let buffered = Writer::options().buffered(1000, Duration::from_secs(1));
+    log_rows(c, "buffered, tensorboard as well", &buffered.tensorboard(logdir.path()));
 
     let mut group = c.benchmark_group("write");
     group.throughput(Throughput::Elements(ROWS));

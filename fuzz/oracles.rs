@@ -3,9 +3,13 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each fuzz target takes one oracle of the file")]
 
+mod events;
+
+pub use events::{event, tfrecord, tfrecord_damaged};
+
 use std::io::Read;
 use wandb_offline::framing::block_log::BlockEncoder;
-use wandb_offline::framing::{Gap, Span, Tail, tfrecord};
+use wandb_offline::framing::{Gap, Span, Tail};
 use wandb_offline::io::Source;
 use wandb_offline::json::Value;
 use wandb_offline::log::ReaderOptions;
@@ -20,10 +24,13 @@ pub type Oracle = (&'static str, fn(&[u8]));
 pub const ALL: &[Oracle] = &[
     ("block_log", block_log),
     ("block_log_damaged", block_log_damaged),
+    ("event", event),
     ("history", history),
     ("json", json),
     ("render", render),
     ("run_model", run_model),
+    ("tfrecord", tfrecord),
+    ("tfrecord_damaged", tfrecord_damaged),
 ];
 
 /// A `.wandb` file: every driver sees the same records, every byte is accounted for, and what was read
@@ -351,11 +358,4 @@ impl Read for Growing<'_> {
         }
         Ok(n)
     }
-}
-
-/// Frames the input as TFRecords, for the oracles of event files.
-pub fn frame_tfrecords(input: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    input.chunks(37).for_each(|payload| tfrecord::encode(payload, &mut out));
-    out
 }

@@ -112,6 +112,42 @@ fn export_writes_tables_for_other_programs() {
 }
 
 #[test]
+fn the_latest_run_is_meant_whatever_its_kind() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let place = |dir: &str, log: &str| {
+        let dir = folder.path().join(dir);
+        std::fs::create_dir(&dir).expect("writable");
+        let to = dir.join(Path::new(log).file_name().expect("a name"));
+        std::fs::copy(fixture(log), to).expect("copies");
+    };
+    place("run-20200101_000000-misc0001", "0.31.0/misc/run-misc0001.wandb");
+    place("offline-run-20261124_053112-minimal1", "0.31.0/minimal/run-minimal1.wandb");
+    let (out, _, code) = run(&["export", &folder.path().display().to_string(), "--keys", "loss"]);
+    assert_eq!((code, out.as_str()), (0, "_step,loss\n0,1.5\n"));
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_neither_hang_a_listing_nor_lose_rows_in_an_export() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let pipe = folder.path().join("x.wandb");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there");
+    assert!(made.success());
+    let (out, err, code) = run(&["ls", &folder.path().display().to_string()]);
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+    let (_, err, code) = run(&["export", &pipe.display().to_string()]);
+    assert_eq!(code, 1);
+    assert!(err.contains("takes a regular file"), "{err}");
+}
+
+#[test]
+fn an_export_of_keys_that_no_row_has_fails() {
+    let (_, err, code) = run(&["export", "fixtures/wandb/0.31.0/minimal", "--keys", "lss"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("no row has the key \"lss\""), "{err}");
+}
+
+#[test]
 fn a_reader_that_closes_the_pipe_is_no_failure() {
     let log = fixture("0.31.0/killed/run-killed01.wandb");
     let mut child =
@@ -146,4 +182,25 @@ fn floats(value: &serde_json::Value) -> serde_json::Value {
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/wandb").join(name)
+}
+
+#[test]
+fn to_tensorboard_makes_a_log_directory_and_says_what_it_left_out() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let logdir = folder.path().join("logs").display().to_string();
+    let args = ["to-tensorboard", "fixtures/wandb/0.31.0/minimal", "-o", &logdir];
+    let (out, err, code) = run(&args);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let carried = "1 scalar, 1 hyperparameter, 12 system metrics, from 1 row with 1 tag\n";
+    assert!(out.contains(carried), "{out}");
+    let (_, err, code) = run(&args);
+    assert!(code == 1 && err.contains("nothing is overwritten"), "{err}");
+    let args = ["to-tensorboard", "fixtures/wandb/0.31.0", "-o", &logdir, "--json"];
+    let (out, _, code) = run(&args);
+    let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let runs = report["runs"].as_array().expect("a list");
+    let converted = runs.iter().filter(|run| run["status"] == "converted").count();
+    assert_eq!((code, converted), (3, runs.len() - 1), "the one that is there fails");
+    let (_, _, code) = run(&["to-tensorboard", "fixtures/wandb", "-o", &logdir, "--separator", ""]);
+    assert_eq!(code, 2);
 }

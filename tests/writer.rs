@@ -521,3 +521,17 @@ fn eventually(holds: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+#[test]
+fn a_key_that_no_reader_takes_is_refused_and_the_run_goes_on() {
+    let (_dir, run) = run();
+    let mut row = serde_json::json!(1);
+    for _ in 0..129 {
+        row = serde_json::json!({ "a": row });
+    }
+    let error = run.log(&row).unwrap_err().to_string();
+    assert!(error.contains("nested more than 128 deep"), "{error}");
+    run.log(&row["a"]).unwrap();
+    run.finish().unwrap();
+    assert_eq!(rows(run.path()).len(), 1);
+}

@@ -279,3 +279,29 @@ fn git_facts_can_be_given() {
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap().to_str().unwrap().to_owned()
 }
+
+#[cfg(unix)]
+#[test]
+fn what_other_programs_put_in_the_environment_stops_no_training() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    let dir = tempfile::tempdir().unwrap();
+    let name = OsString::from_vec(b"jos\xe9".to_vec());
+    let vars = [("USER".into(), name.clone()), ("SLURM_JWT".into(), OsString::from("secret"))];
+    let disabled = (OsString::from("WANDB_DISABLE_GIT"), OsString::from("true"));
+    let options = Writer::options().environment(vars.into_iter().chain([disabled.clone()]));
+    let run = options.dir(dir.path()).create().unwrap();
+    let environment = records(run.path()).into_iter().find_map(|record| match record {
+        RecordType::Environment(environment) => Some(environment),
+        _ => None,
+    });
+    let environment = environment.unwrap();
+    assert_eq!(environment.username, "jos\u{fffd}");
+    assert!(environment.slurm.is_empty(), "a token is nothing to upload");
+
+    let elsewhere = dir.path().join("x");
+    let options = Writer::options().environment([("WANDB_HOST".into(), name), disabled]);
+    let error = options.dir(&elsewhere).create().unwrap_err();
+    assert_eq!(error.to_string(), "WANDB_HOST: must be UTF-8 text");
+    assert!(!elsewhere.exists(), "what fails leaves nothing behind");
+}

@@ -1,3 +1,4 @@
-//! From other formats to offline runs.
+//! From other formats to offline runs, and back.
 
 pub mod tensorboard;
+pub mod wandb;

@@ -63,6 +63,8 @@ pub struct ExportReport {
     pub missing_keys: Vec<String>,
     /// Rows left out because their bytes are not a row.
     pub undecodable: u64,
+    /// Values left out because their keys have more than 128 elements.
+    pub values_left_out: u64,
     /// Bytes that hold no record.
     pub gaps: GapReport,
     /// How the log ends.
@@ -72,7 +74,7 @@ pub struct ExportReport {
 impl ExportReport {
     /// Whether anything that was in the log is not in the export.
     pub const fn is_lossy(&self) -> bool {
-        self.undecodable > 0 || self.gaps.is_lossy()
+        self.undecodable > 0 || self.values_left_out > 0 || self.gaps.is_lossy()
     }
 }
 
@@ -95,7 +97,12 @@ impl HistoryExport {
     /// When the log cannot be read or is none, and when writing fails.
     pub fn write(&self, path: impl AsRef<Path>, out: &mut dyn Write) -> Result<ExportReport> {
         let path = path.as_ref();
-        let columns = Table::columns(&mut open(path)?)?;
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let reason =
+                "an export reads its log twice, which takes a regular file; save it to one";
+            return Err(Error::misuse(reason).at(path));
+        }
+        let (columns, end) = Table::columns(&mut open(path)?)?;
         let mut table = Table::new(columns, self.keys.as_deref());
         let mut reader = open(path)?;
         let (mut rows, mut undecodable) = (0, 0);
@@ -104,6 +111,10 @@ impl HistoryExport {
             table.csv_header(&mut line);
         }
         while let Some(record) = reader.next_record()? {
+            // What was added in the meantime may have keys that have no column.
+            if record.span.offset >= end {
+                break;
+            }
             match table.read(&record) {
                 Ok(false) => continue,
                 Ok(true) => rows += 1,
@@ -126,6 +137,7 @@ impl HistoryExport {
             columns: table.titles.len(),
             missing_keys: table.missing_keys,
             undecodable,
+            values_left_out: table.values_left_out,
             gaps: reader.gaps().clone(),
             tail: reader.tail(),
         })
@@ -142,16 +154,21 @@ struct Table {
     missing_keys: Vec<String>,
     /// The row: for each column the range of its JSON text.
     cells: Vec<Option<(usize, usize)>>,
+    /// The columns that have a value in this row.
+    filled: Vec<usize>,
+    values_left_out: u64,
     text: Vec<u8>,
     last_step: Option<i64>,
 }
 
 impl Table {
-    /// The names of all values of a history.
-    fn columns<S: Source>(reader: &mut Reader<S>) -> Result<BTreeSet<String>> {
+    /// The names of all values of a history, and where the last record ends.
+    fn columns<S: Source>(reader: &mut Reader<S>) -> Result<(BTreeSet<String>, u64)> {
         let (mut slots, mut names) = (Slots::default(), BTreeSet::new());
+        let mut end = 0;
         let mut flat: Vec<bool> = Vec::new();
         while let Some(record) = reader.next_record()? {
+            end = record.span.offset + record.span.length;
             let Some(row) = row(&record) else { continue };
             for item in items(&row.message) {
                 let Some((slot, value)) = slots.find(item) else { continue };
@@ -167,7 +184,7 @@ impl Table {
                 }
             }
         }
-        Ok(names)
+        Ok((names, end))
     }
 
     fn new(names: BTreeSet<String>, wanted: Option<&[String]>) -> Self {
@@ -194,6 +211,8 @@ impl Table {
             slots: Slots::default(),
             column_of_slot: Vec::new(),
             cells,
+            filled: Vec::new(),
+            values_left_out: 0,
             titles,
             column_of_name,
             missing_keys,
@@ -211,7 +230,11 @@ impl Table {
         let view = HistoryView::new(&body.message);
         view.check().map_err(|error| record.malformed(error))?;
         self.text.clear();
-        self.cells.fill(None);
+        for column in self.filled.drain(..) {
+            if let Some(cell) = self.cells.get_mut(column) {
+                *cell = None;
+            }
+        }
         for item in items(&body.message) {
             self.item(item);
         }
@@ -225,7 +248,10 @@ impl Table {
     }
 
     fn item(&mut self, item: &[u8]) {
-        let Some((slot, value)) = self.slots.find(item) else { return };
+        let Some((slot, value)) = self.slots.find(item) else {
+            self.values_left_out += 1;
+            return;
+        };
         if let Some(object) = object(value) {
             let path = path_of(item).unwrap_or_default();
             flatten(&path, &object, &mut |name, value| {
@@ -256,17 +282,16 @@ impl Table {
     }
 
     fn put(&mut self, column: usize, start: usize) {
-        if let Some(cell) = self.cells.get_mut(column) {
-            *cell = Some((start, self.text.len()));
+        let Some(cell) = self.cells.get_mut(column) else { return };
+        if cell.replace((start, self.text.len())).is_none() {
+            self.filled.push(column);
         }
     }
 
-    /// The columns that have a value in this row, with its text.
-    fn row(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.titles.iter().zip(&self.cells).map(|(name, cell)| {
-            let text = cell.and_then(|(from, to)| self.text.get(from..to));
-            (name.as_str(), text.and_then(|text| std::str::from_utf8(text).ok()))
-        })
+    /// The text of a column in this row.
+    fn text(&self, column: usize) -> Option<&str> {
+        let (from, to) = self.cells.get(column).copied().flatten()?;
+        std::str::from_utf8(self.text.get(from..to)?).ok()
     }
 
     fn csv_header(&self, out: &mut Vec<u8>) {
@@ -280,11 +305,11 @@ impl Table {
     }
 
     fn csv_row(&self, out: &mut Vec<u8>) {
-        for (i, (_, text)) in self.row().enumerate() {
-            if i > 0 {
+        for column in 0..self.cells.len() {
+            if column > 0 {
                 out.push(b',');
             }
-            match text {
+            match self.text(column) {
                 None | Some("null") => {}
                 Some(text) if json::number(text).is_some() => {
                     out.extend_from_slice(text.as_bytes());
@@ -299,9 +324,13 @@ impl Table {
         out.push(b'\n');
     }
 
-    fn json_row(&self, out: &mut Vec<u8>) {
+    fn json_row(&mut self, out: &mut Vec<u8>) {
+        self.filled.sort_unstable();
         out.push(b'{');
-        let members = self.row().filter_map(|(name, text)| Some((name, text?)));
+        let members = self
+            .filled
+            .iter()
+            .filter_map(|&column| Some((self.titles.get(column)?, self.text(column)?)));
         for (i, (name, text)) in members.enumerate() {
             if i > 0 {
                 out.push(b',');

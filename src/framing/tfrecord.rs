@@ -29,6 +29,8 @@ pub struct TfRecordDecoder {
     checksums: bool,
     suspects: bool,
     suspect: Option<Fault>,
+    /// Bytes checksummed in the search for sound records among those that forged ones claim.
+    salvaged: u64,
 }
 
 /// The search for the next readable record after damage.
@@ -42,7 +44,15 @@ impl TfRecordDecoder {
     /// A decoder at the start of a file. Records longer than `record_limit` bytes become gaps.
     pub const fn new(record_limit: u64) -> Self {
         let (checksums, suspects) = (true, false);
-        Self { offset: 0, search: None, record_limit, checksums, suspects, suspect: None }
+        Self {
+            offset: 0,
+            search: None,
+            record_limit,
+            checksums,
+            suspects,
+            suspect: None,
+            salvaged: 0,
+        }
     }
 
     /// Whether the checksums of the data are verified (they are by default). The checksum of the length
@@ -78,7 +88,7 @@ impl TfRecordDecoder {
             return self.start_search(FaultKind::RecordTooLarge { claimed, limit });
         }
         let Some((payload, footer)) = header.body(window) else {
-            if let Some(found) = at_end.then(|| salvage(window)).flatten() {
+            if let Some(found) = at_end.then(|| self.salvage(window)).flatten() {
                 let (claimed, limit) = (header.length, window.len() as u64);
                 let kind = FaultKind::RecordTooLarge { claimed, limit };
                 let fault = Fault { offset: self.offset, kind };
@@ -137,6 +147,23 @@ impl TfRecordDecoder {
         self.search = None;
         let length = self.offset - search.gap_start;
         Step::gap(at, Gap { offset: search.gap_start, length, fault: search.fault })
+    }
+
+    /// At the end of the file: where a whole sound record begins among the bytes that an unfinished
+    /// record claims. If there is one, the unfinished record's length is forged.
+    fn salvage(&mut self, window: &[u8]) -> Option<usize> {
+        // Forged headers may each claim all the rest. What their checksums cost must not add up over
+        // the file either, so the budget is one for all of it.
+        let allowed = 4 * (self.offset + window.len() as u64);
+        (1..window.len()).find(|&at| {
+            let rest = window.get(at..).unwrap_or_default();
+            let Some(header) = Header::read(rest).filter(|h| h.computed() == h.stored) else {
+                return false;
+            };
+            let Some((payload, footer)) = header.body(rest) else { return false };
+            self.salvaged += payload.len() as u64;
+            self.salvaged <= allowed && MaskedCrc32c::of(payload) == footer
+        })
     }
 }
 
@@ -197,27 +224,37 @@ impl Header {
     }
 }
 
-/// At the end of the file: where a whole sound record begins among the bytes that an unfinished record
-/// claims. If there is one, the unfinished record's length is forged.
-fn salvage(window: &[u8]) -> Option<usize> {
-    // Forged headers may each claim the rest of the window; their checksums must not add up.
-    let mut budget = window.len().saturating_mul(4);
-    (1..window.len()).find(|&at| {
-        let rest = window.get(at..).unwrap_or_default();
-        let Some(header) = Header::read(rest).filter(|h| h.computed() == h.stored) else {
-            return false;
-        };
-        let Some((payload, footer)) = header.body(rest) else { return false };
-        budget = budget.saturating_sub(payload.len());
-        budget > 0 && MaskedCrc32c::of(payload) == footer
-    })
-}
-
 /// Appends one record to `out`.
 pub fn encode(payload: &[u8], out: &mut Vec<u8>) {
+    out.reserve(HEADER_LEN + payload.len() + FOOTER_LEN);
+    encode_with(out, |out| out.extend_from_slice(payload));
+}
+
+/// Appends one record whose payload is what `write` appends, which spares copying it.
+///
+/// ```
+/// use wandb_offline::framing::tfrecord::{encode, encode_with};
+///
+/// let (mut copied, mut direct) = (Vec::new(), Vec::new());
+/// encode(b"payload", &mut copied);
+/// encode_with(&mut direct, |out| out.extend_from_slice(b"payload"));
+/// assert_eq!(direct, copied);
+/// ```
+#[inline]
+pub fn encode_with(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_LEN]);
+    write(out);
+    let Some((header, payload)) =
+        out.get_mut(start..).and_then(|record| record.split_first_chunk_mut::<HEADER_LEN>())
+    else {
+        // `write` took bytes away, which is its own doing.
+        return;
+    };
     let length = (payload.len() as u64).to_le_bytes();
-    out.extend_from_slice(&length);
-    out.extend_from_slice(&MaskedCrc32c::of(&length).0.to_le_bytes());
-    out.extend_from_slice(payload);
-    out.extend_from_slice(&MaskedCrc32c::of(payload).0.to_le_bytes());
+    let (length_field, checksum_field) = header.split_at_mut(length.len());
+    length_field.copy_from_slice(&length);
+    checksum_field.copy_from_slice(&MaskedCrc32c::of(&length).0.to_le_bytes());
+    let checksum = MaskedCrc32c::of(payload);
+    out.extend_from_slice(&checksum.0.to_le_bytes());
 }

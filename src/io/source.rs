@@ -84,15 +84,21 @@ impl<R: Read> StreamSource<R> {
         &self.stream
     }
 
-    /// Makes room behind the window without trusting `want`: the buffer at most doubles, and only once
-    /// it is full, so that a forged length costs no more memory than bytes really arrived.
-    fn make_room(&mut self, want: usize) {
-        if self.start > 0 && (self.start == self.end || self.buffer.len() - self.start < want) {
+    /// Makes room behind the window once there is none left. The buffer at most doubles then, so a
+    /// forged length costs no more memory than bytes really arrived; and the window moves to the front
+    /// only when it is the smaller half, so that moving costs no more than was consumed.
+    fn make_room(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.end < self.buffer.len() {
+            return;
+        }
+        if self.start > 0 && self.start >= self.buffer.len() / 2 {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
-        }
-        if self.end == self.buffer.len() {
+        } else {
             let larger = (self.buffer.len() * 2).max(BUFFER_LEN);
             self.buffer.resize(larger, 0);
         }
@@ -112,7 +118,7 @@ impl<R: Read> Source for StreamSource<R> {
 
     fn grow(&mut self, want: usize) -> io::Result<bool> {
         loop {
-            self.make_room(want);
+            self.make_room();
             let free = self.buffer.get_mut(self.end..).unwrap_or_default();
             match self.stream.read(free) {
                 Ok(0) => return Ok(false),

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 /// The log of a run, found on disk. What is in it has not been looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,16 +51,19 @@ impl LogFile {
 }
 
 /// Finds every `.wandb` file at or under `root`, ordered by path, which orders runs by the time in their
-/// names. Links are not followed, except `root` itself. What cannot be read is returned beside.
+/// names. Links are not followed, except `root` itself, and directories that begin with a dot are not
+/// looked into, except `.wandb`. What cannot be read is returned beside.
 pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
     let root = root.as_ref();
     let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for entry in WalkDir::new(root).sort_by_file_name() {
+    let hidden = |entry: &DirEntry| {
+        let name = entry.file_name().as_encoded_bytes();
+        entry.depth() > 0 && name.starts_with(b".") && name != b".wandb"
+    };
+    for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(|e| !hidden(e)) {
         match entry {
-            Ok(entry) if is_log(entry.path()) && !entry.path().is_dir() => {
-                if entry.path_is_symlink() && entry.depth() > 0 {
-                    continue;
-                }
+            // A pipe of that name would keep its reader waiting for ever.
+            Ok(entry) if is_log(entry.path()) && is_file(&entry) => {
                 match LogFile::at(entry.path()) {
                     Ok(log) => found.push(log),
                     Err(error) => errors.push(error),
@@ -77,7 +80,7 @@ pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
 }
 
 /// The one log that `path` means: a `.wandb` file, a run directory or its `files/`, or a directory of
-/// runs, whose latest it then is.
+/// runs, whose latest it then is: where `latest-run` leads, else the run with the latest time in its name.
 ///
 /// # Errors
 /// When there is no log there, or a run directory holds several.
@@ -97,9 +100,25 @@ pub fn locate(path: impl AsRef<Path>) -> Result<LogFile> {
             }
         }
     }
+    if let [latest] = logs_in(&path.join("latest-run")).unwrap_or_default().as_slice() {
+        return LogFile::at(latest);
+    }
     let (found, _) = find(path);
-    let latest = found.into_iter().max_by(|a, b| a.dir().file_name().cmp(&b.dir().file_name()));
+    let latest = found.into_iter().max_by_key(|log| (started(log), log.modified));
     latest.ok_or_else(|| Error::misuse("no .wandb file in this directory").at(path))
+}
+
+/// The time in the name of a run directory; it sorts as text.
+fn started(log: &LogFile) -> Option<String> {
+    let name = log.dir().file_name()?.to_str()?;
+    let name = name.strip_prefix("offline-").unwrap_or(name);
+    let stamp = name.strip_prefix("run-")?.get(..STAMP_LEN)?;
+    Some(stamp.to_owned())
+}
+
+fn is_file(entry: &DirEntry) -> bool {
+    let kind = entry.file_type();
+    kind.is_file() || (entry.depth() == 0 && entry.path().is_file())
 }
 
 fn logs_in(dir: &Path) -> Result<Vec<PathBuf>> {
@@ -114,3 +133,6 @@ fn is_log(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "wandb")
         && path.file_stem().is_some_and(|stem| !stem.is_empty())
 }
+
+/// Characters of `YYYYMMDD_HHMMSS`.
+const STAMP_LEN: usize = 15;

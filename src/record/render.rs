@@ -27,7 +27,8 @@ use crate::wire::{Fields, Malformed, WireValue};
 ///
 /// # Errors
 ///
-/// If `payload` is not a protobuf message; `out` is then as it was before. The position in the error is
+/// If `payload` is not a protobuf message, or one of hundreds of thousands of next to empty fields, which
+/// would take memory out of proportion; `out` is then as it was before. The position in the error is
 /// relative to the payload.
 ///
 /// ```
@@ -348,8 +349,9 @@ fn collect<'a>(
     parts: impl IntoIterator<Item = Part<'a>>,
 ) -> Result<Vec<Found<'a>>, Malformed> {
     let mut found = Vec::new();
-    let (mut member, mut since) = (None, 0);
+    let (mut member, mut since, mut bytes) = (None, 0, 0);
     for part in parts {
+        bytes += part.bytes.len();
         let mut fields = Fields::new(part.bytes);
         while let Some(field) = fields.next() {
             let field = field.map_err(|Malformed { at }| Malformed { at: part.at + at })?;
@@ -362,6 +364,9 @@ fn collect<'a>(
                 since = found.len();
             }
             found.push(one);
+            if found.len() > FIELDS_FROM && found.len() > bytes / LEAST_FIELD {
+                return Err(Malformed { at });
+            }
         }
     }
     if since > 0 {
@@ -374,6 +379,13 @@ fn collect<'a>(
     found.sort_by_key(Found::order);
     Ok(found)
 }
+
+/// Messages of more fields than this must have some content in them: shown, an empty field takes dozens
+/// of times the memory it takes on the wire.
+const FIELDS_FROM: usize = 200_000;
+
+/// Bytes a field of such a message must have on average.
+const LEAST_FIELD: usize = 8;
 
 /// Whether a field of this type may have this value on the wire.
 fn fits(field: &FieldType, value: WireValue<'_>) -> bool {

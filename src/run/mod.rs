@@ -41,6 +41,7 @@ use crate::proto::wandb_internal::{
     RunExitRecord, StatsRecord,
 };
 use crate::record::{RawRecord, RecordKind};
+use crate::wire::Fields;
 use config::Config;
 use prost::{DecodeError, Message};
 use summary::Summary;
@@ -131,6 +132,10 @@ impl RunState {
             }
             RecordKind::Summary => {
                 self.summary.apply(message).map_err(|error| record.malformed(error))?;
+            }
+            _ if is_all_overhead(kind, message) => {
+                let reason = "hardly anything but empty fields, which would take much memory";
+                return Err(record.message_error(reason.to_owned()));
             }
             _ => self
                 .apply_rare(kind, message)
@@ -282,6 +287,26 @@ impl RunState {
 }
 
 /// The stream of an output record. Zero, the default of protobuf, is standard error.
+/// Whether a large message is made of next to empty fields. No client writes such, and decoded they
+/// take dozens of times the memory of their bytes.
+fn is_all_overhead(kind: RecordKind, message: &[u8]) -> bool {
+    if message.len() < OVERHEAD_FROM {
+        return false;
+    }
+    let mut count = 0;
+    for field in Fields::new(message).map_while(std::result::Result::ok) {
+        count += 1;
+        if let (RecordKind::Run, Some(inner)) = (kind, field.value.bytes()) {
+            let is_list = matches!(field.number, 4 | 5 | 11);
+            count += if is_list { Fields::new(inner).count() } else { 0 };
+        }
+    }
+    count > message.len() / 8
+}
+
+/// Messages below this size may be what they like.
+const OVERHEAD_FROM: usize = 1 << 20;
+
 const fn stream(output_type: i32) -> Stream {
     if output_type == 0 { Stream::Stderr } else { Stream::Stdout }
 }

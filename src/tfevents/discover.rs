@@ -1,7 +1,7 @@
 //! Finding the event files under a log directory.
 
 use crate::error::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,15 +78,15 @@ pub fn discover(path: impl AsRef<Path>) -> Result<LogDir> {
         return Ok(single_file(path));
     }
     fs::read_dir(path).map_err(|error| Error::io("list", path, error))?;
-    let mut found: BTreeMap<String, RunFiles> = BTreeMap::new();
+    // By path, for names that are not UTF-8 may look alike.
+    let mut found: BTreeMap<PathBuf, RunFiles> = BTreeMap::new();
     let mut skipped = Vec::new();
     for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
         match entry {
             Ok(entry) if entry.file_type().is_file() && is_event_file(entry.file_name()) => {
                 let directory = entry.path().parent().unwrap_or(path);
-                let name = run_name(path, directory);
-                let run = found.entry(name.clone()).or_insert_with(|| RunFiles {
-                    name,
+                let run = found.entry(directory.to_owned()).or_insert_with(|| RunFiles {
+                    name: run_name(path, directory),
                     path: directory.to_owned(),
                     files: Vec::new(),
                 });
@@ -97,8 +97,15 @@ pub fn discover(path: impl AsRef<Path>) -> Result<LogDir> {
         }
     }
     let mut runs: Vec<_> = found.into_values().collect();
+    runs.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut names = HashMap::new();
     for run in &mut runs {
         run.sort(FileOrder::Time);
+        let count = names.entry(run.name.clone()).or_insert(0);
+        *count += 1;
+        if *count > 1 {
+            run.name.push_str(&format!("~{count}"));
+        }
     }
     skipped.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(LogDir { root: path.to_owned(), runs, skipped })
@@ -191,6 +198,19 @@ mod tests {
     fn touch(path: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, b"").unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn names_that_only_look_alike_are_different_runs() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        for name in [b"run\xfe", b"run\xff"] {
+            touch(&dir.path().join(OsStr::from_bytes(name)).join("events.out.tfevents.1.h"));
+        }
+        let runs = discover(dir.path()).unwrap().runs;
+        let names: Vec<_> = runs.iter().map(|run| run.name.as_str()).collect();
+        assert_eq!(names, ["run\u{fffd}", "run\u{fffd}~2"]);
     }
 
     #[test]

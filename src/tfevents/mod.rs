@@ -1,5 +1,5 @@
-//! TensorBoard event files: found under a directory, read, followed while they grow, and gathered into
-//! series of scalars.
+//! TensorBoard event files: found under a directory, read, followed while they grow, gathered into
+//! series of scalars, and written.
 
 mod compressed;
 mod discover;
@@ -7,6 +7,8 @@ mod inflate;
 mod reader;
 mod scalars;
 mod series;
+mod summary;
+mod writer;
 
 pub use compressed::EventSource;
 pub use discover::{FileOrder, LogDir, RunFiles, SkipReason, Skipped, discover};
@@ -14,3 +16,6 @@ pub use discover::{event_file_host, is_event_file};
 pub use reader::{EventReader, EventReaderOptions, RawEvent};
 pub use scalars::{ScalarColumn, ScalarSeries, Scalars};
 pub use series::{Sample, Series, SeriesTable};
+pub use summary::{At, Counts, HParam, HParams, Histogram, Image, Mesh, Outcome, PrCurve};
+pub use summary::{SummaryWriter, SummaryWriterOptions};
+pub use writer::EventWriter;

@@ -117,10 +117,11 @@ impl<'a> RawEvent<'a> {
     /// When the bytes are not one. The file can be read on behind it.
     #[inline]
     pub fn view(&self) -> Result<EventView<'a>> {
-        EventView::read(self.payload).map_err(|error| match self.decode() {
-            // prost says more about the place.
-            Err(from_prost) => from_prost,
-            Ok(_) => self.error(error.to_string()),
+        EventView::read(self.payload).map_err(|error| {
+            // prost says more about the place, but takes many times the memory of a large message.
+            let small = self.payload.len() <= EXPLAINED_LEN;
+            let explained = small.then(|| self.decode().err()).flatten();
+            explained.unwrap_or_else(|| self.error(error.to_string()))
         })
     }
 
@@ -150,7 +151,8 @@ pub struct EventReaderOptions {
 
 impl Default for EventReaderOptions {
     fn default() -> Self {
-        let limits = Limits::DEFAULT;
+        let mut limits = Limits::DEFAULT;
+        limits.record_len = RECORD_LEN;
         Self { lenient: false, following: false, checksums: true, suspects: false, limits }
     }
 }
@@ -186,7 +188,8 @@ impl EventReaderOptions {
         self
     }
 
-    /// Bounds on what the file may cost.
+    /// Bounds on what the file may cost. By default an event may have 128 MiB: more than any image or
+    /// histogram has, and little enough for a forged length to be no danger.
     #[must_use]
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -225,3 +228,9 @@ impl EventReaderOptions {
         EventReader { framed }
     }
 }
+
+/// Longest event by default.
+const RECORD_LEN: u64 = 128 << 20;
+
+/// Longest event that is decoded once more to say what is wrong with it.
+const EXPLAINED_LEN: usize = 64 << 10;

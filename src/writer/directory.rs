@@ -55,6 +55,14 @@ impl RunDirectory {
         Ok(self)
     }
 
+    /// Takes back a directory of a run that could not start. Nothing but what was just made is removed.
+    pub(super) fn discard(&self) {
+        // A directory that stays behind is no harm; it was in the way of nothing.
+        let _ = fs::remove_file(&self.log);
+        let _ = fs::remove_dir(&self.files);
+        let _ = fs::remove_dir(&self.dir);
+    }
+
     /// Points `latest-run` here. Something else of that name is left alone, and failing does no harm.
     #[cfg(unix)]
     pub(super) fn link_latest(&self) {

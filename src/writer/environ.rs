@@ -48,6 +48,13 @@ impl Environ {
         Ok(None)
     }
 
+    /// The first of these variables that is set and not empty, whatever it is. For those that are not
+    /// W&B's: what another program put there must not stop a training.
+    pub(super) fn first_lossy(&self, names: &[&str]) -> Option<String> {
+        let mut values = names.iter().filter_map(|name| self.0.get(OsStr::new(name)));
+        Some(values.find(|value| !value.is_empty())?.to_string_lossy().into_owned())
+    }
+
     /// The value of a variable as a path; none if it is empty.
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.0.get(OsStr::new(name)).filter(|value| !value.is_empty()).map(PathBuf::from)

@@ -96,7 +96,9 @@ pub(super) fn without_password(url: &str) -> String {
     parts().unwrap_or_else(|| url.to_owned())
 }
 
+/// The text of a file; whatever is no file, such as a pipe nobody writes to, has none.
 fn read(path: &Path) -> Option<String> {
+    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     fs::read_to_string(path).ok()
 }
 

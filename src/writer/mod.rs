@@ -7,6 +7,7 @@
 //! row, slots                   a row's leaves, and what is remembered of each key
 //! metrics, tracker             definitions, and the summary values they ask for
 //! encode, state                a committed row as two records; steps, pending row, buffering
+//! tee                          the rows for TensorBoard as well
 //! shared                       the lock, and the thread that keeps time bounds
 //! ```
 
@@ -26,6 +27,7 @@ mod settings;
 mod shared;
 mod slots;
 mod state;
+mod tee;
 #[cfg(test)]
 mod tests;
 mod tracker;

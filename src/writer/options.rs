@@ -5,13 +5,15 @@ use super::directory::RunDirectory;
 use super::entries::{Entries, TopLevel, ValueError};
 use super::environ::Environ;
 use super::json::{Nan, put_json};
-use super::records;
+use super::records::{self, Opening};
 use super::settings::{self, Settings};
 use super::shared::Live;
 use super::state::{Buffering, Sink, State};
+use super::tee::{self, Tee};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::LogWriter;
 use crate::proto::wandb_internal::ConfigItem;
+use crate::tfevents::HParams;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -62,6 +64,7 @@ pub struct WriterOptions {
     pub(super) config: Vec<ConfigItem>,
     buffering: Option<Buffering>,
     sync_every: Option<Duration>,
+    tensorboard: Option<PathBuf>,
     environ: Option<Environ>,
 }
 
@@ -161,6 +164,34 @@ impl WriterOptions {
         self
     }
 
+    /// Writes the run for TensorBoard as well: in a directory of `logdir` that is called like the run's
+    /// own, numbers and booleans as scalars by the run's steps, and the config as hyperparameters.
+    ///
+    /// Other values are only in the run; [`convert::wandb`](crate::convert::wandb) has them all. Rows
+    /// reach the event file within some seconds of logging, and by [`flush`](Writer::flush) and
+    /// [`finish`](Writer::finish). If writing it fails, the row is in the log, and the call and all later
+    /// ones are errors.
+    ///
+    /// ```
+    /// # fn main() -> wandb_offline::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let run = wandb_offline::Writer::options()
+    ///     .dir(dir.path())
+    ///     .tensorboard(dir.path().join("runs"))
+    ///     .create()?;
+    /// run.log([("loss", 0.5)])?;
+    /// run.finish()?;
+    ///
+    /// let found = wandb_offline::tfevents::discover(dir.path().join("runs"))?;
+    /// assert_eq!(found.runs[0].name, run.dir().file_name().unwrap().to_str().unwrap());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tensorboard(mut self, logdir: impl Into<PathBuf>) -> Self {
+        self.tensorboard = Some(logdir.into());
+        self
+    }
+
     /// Takes these for the environment variables, instead of the process's.
     pub fn environment<K, V>(mut self, vars: impl IntoIterator<Item = (K, V)>) -> Self
     where
@@ -185,29 +216,46 @@ impl WriterOptions {
         if mode == Mode::Disabled {
             return Ok(Writer::new(settings.id, directory, None));
         }
-        let directory = directory.create(&settings.id)?;
-        let path = &directory.log;
-        let file = OpenOptions::new().write(true).create_new(true).open(path);
-        let file = file.map_err(|error| Error::io("create", path, error))?;
-        let syncer = match self.sync_every {
-            Some(every) => {
-                let syncer = file.try_clone().map_err(|error| Error::io("sync", path, error))?;
-                directory.sync()?;
-                Some((syncer, every))
-            }
-            None => None,
-        };
-        let sink: Sink = Box::new(file);
-        let mut log = LogWriter::new(sink, path);
+        let tee = self.tensorboard.map(|logdir| (logdir, tee::hparams(&self.config)));
         let (started, start_time) = (Instant::now(), SystemTime::now());
-        records::opening(&mut log, &settings, self.config, &environ, &root, start_time)?;
+        let opening = records::opening(&settings, self.config, &environ, &root, start_time)?;
+        let directory = directory.create(&settings.id)?;
         let buffering = self.buffering.filter(|b| b.rows > 1 && !b.time.is_zero());
-        let state = State::new(log, started, buffering);
-        let live = Live::start(state, buffering.map(|b| b.time), syncer)
-            .map_err(|error| Error::io("start the thread that writes", path, error))?;
+        let live = start(&directory, &opening, started, buffering, self.sync_every, tee)
+            .inspect_err(|_| directory.discard())?;
         directory.link_latest();
         Ok(Writer::new(settings.id, directory, Some(live)))
     }
+}
+
+/// Makes the log, opens it with the records of a run, and starts what else it needs.
+fn start(
+    directory: &RunDirectory,
+    opening: &Opening,
+    started: Instant,
+    buffering: Option<Buffering>,
+    sync_every: Option<Duration>,
+    tee: Option<(PathBuf, HParams)>,
+) -> Result<Live> {
+    let path = &directory.log;
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    let file = file.map_err(|error| Error::io("create", path, error))?;
+    let syncer = match sync_every {
+        Some(every) => {
+            let syncer = file.try_clone().map_err(|error| Error::io("sync", path, error))?;
+            directory.sync()?;
+            Some((syncer, every))
+        }
+        None => None,
+    };
+    let sink: Sink = Box::new(file);
+    let mut log = LogWriter::new(sink, path);
+    opening.write(&mut log)?;
+    let name = directory.dir.file_name().unwrap_or_default();
+    let tee = tee.map(|(logdir, hparams)| Tee::create(&logdir.join(name), &hparams)).transpose()?;
+    let state = State::new(log, started, buffering).tee(tee);
+    Live::start(state, buffering.map(|b| b.time), syncer)
+        .map_err(|error| Error::io("start the thread that writes", path, error))
 }
 
 /// A config as the items of a record: one text for each top-level key.

@@ -16,15 +16,31 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
-/// Writes them, and hands them to the operating system.
-pub(super) fn opening<W: Write>(
-    log: &mut LogWriter<W>,
+/// The records that open a run, ready to be written.
+pub(super) struct Opening {
+    run: RunRecord,
+    environment: EnvironmentRecord,
+}
+
+impl Opening {
+    /// Writes them, and hands them to the operating system.
+    pub(super) fn write<W: Write>(&self, log: &mut LogWriter<W>) -> Result<()> {
+        log.message(RecordKind::Header, &header())?;
+        log.message(RecordKind::Run, &self.run)?;
+        log.message(RecordKind::Environment, &self.environment)?;
+        log.message(RecordKind::Telemetry, &telemetry())?;
+        log.flush()
+    }
+}
+
+/// Makes them. What the environment has against it is said before there is anything on the disk.
+pub(super) fn opening(
     settings: &Settings,
     config: Vec<ConfigItem>,
     environ: &Environ,
     root: &Path,
     start_time: SystemTime,
-) -> Result<()> {
+) -> Result<Opening> {
     let checkout = match environ.flag("WANDB_DISABLE_GIT")? {
         true => None,
         false => Checkout::around(Path::new(".")),
@@ -35,7 +51,6 @@ pub(super) fn opening<W: Write>(
         Some(host) => host.to_owned(),
         None => hostname::get().unwrap_or_default().to_string_lossy().into_owned(),
     };
-    log.message(RecordKind::Header, &header())?;
     let run = RunRecord {
         project: project(settings, checkout.as_ref()),
         config: Some(first_config(config)),
@@ -45,7 +60,6 @@ pub(super) fn opening<W: Write>(
         git: git.clone(),
         ..run(settings)
     };
-    log.message(RecordKind::Run, &run)?;
     let environment = EnvironmentRecord {
         started_at: Some(start_time),
         git,
@@ -53,9 +67,7 @@ pub(super) fn opening<W: Write>(
         host,
         ..environment(environ)?
     };
-    log.message(RecordKind::Environment, &environment)?;
-    log.message(RecordKind::Telemetry, &telemetry())?;
-    log.flush()
+    Ok(Opening { run, environment })
 }
 
 fn header() -> HeaderRecord {
@@ -112,14 +124,14 @@ fn environment(environ: &Environ) -> Result<EnvironmentRecord> {
     let executable = env::current_exe().map(text).unwrap_or_default();
     let cpus = std::thread::available_parallelism().map_or(0, |n| n.get() as u32);
     let cpu = CpuInfo { count: cpus, count_logical: cpus, ..Default::default() };
-    let user = environ.first(&["WANDB_USERNAME", "USER", "LOGNAME", "USERNAME"])?;
-    let slurm = environ.with_prefix("SLURM_");
+    let user = environ.first_lossy(&["WANDB_USERNAME", "USER", "LOGNAME", "USERNAME"]);
+    let slurm = environ.with_prefix("SLURM_").filter(|(name, _)| !is_secret(name));
     Ok(EnvironmentRecord {
         os: os(),
         args: env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect(),
         program: environ.text("WANDB_PROGRAM")?.map_or_else(|| executable.clone(), str::to_owned),
         executable,
-        username: user.map(|(_, user)| user.to_owned()).unwrap_or_default(),
+        username: user.unwrap_or_default(),
         docker: environ.text("WANDB_DOCKER")?.unwrap_or_default().to_owned(),
         cpu_count: cpus,
         cpu_count_logical: cpus,
@@ -129,6 +141,12 @@ fn environment(environ: &Environ) -> Result<EnvironmentRecord> {
         writer_id: writer_id(),
         ..Default::default()
     })
+}
+
+/// Whether a variable of this name holds what must not be uploaded, such as `SLURM_JWT`.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["JWT", "TOKEN", "SECRET", "PASSWORD", "KEY"].iter().any(|word| name.contains(word))
 }
 
 fn telemetry() -> TelemetryRecord {

@@ -101,7 +101,7 @@ impl PendingRow {
         self.staged.clear();
         self.path.clear();
         let (staged, path) = (&mut self.staged, &mut self.path);
-        let mut leaves = Leaves { slots, cells: staged, path, previous: None };
+        let mut leaves = Leaves { slots, cells: staged, path, depth: 0, previous: None };
         row.serialize(TopLevel(&mut leaves)).map_err(|error| self.explain(error))
     }
 
@@ -152,6 +152,8 @@ struct Leaves<'a> {
     slots: &'a mut Slots,
     cells: &'a mut Cells,
     path: &'a mut Vec<u8>,
+    /// Elements of the path.
+    depth: usize,
     previous: Option<SlotId>,
 }
 
@@ -161,6 +163,9 @@ impl Leaves<'_> {
         &mut self,
         put: impl FnOnce(&mut Vec<u8>) -> Result<Leaf, ValueError>,
     ) -> Result<(), ValueError> {
+        if self.depth > DEPTH {
+            return Err(ValueError(format!("nested more than {DEPTH} deep")));
+        }
         let start = self.cells.text.len();
         let leaf = put(&mut self.cells.text)?;
         self.finish(start, leaf);
@@ -196,6 +201,7 @@ impl Entries for Leaves<'_> {
             return None;
         }
         push_element(self.path, key);
+        self.depth += 1;
         Some(mark)
     }
 
@@ -219,6 +225,7 @@ impl Entries for Leaves<'_> {
     #[inline]
     fn leave(&mut self, mark: usize) {
         self.path.truncate(mark);
+        self.depth -= 1;
     }
 }
 
@@ -424,3 +431,6 @@ lists! {
 
 /// Text is not compacted below this size.
 const COMPACT_FROM: usize = 1 << 16;
+
+/// Deepest key; readers, W&B's too, recurse over it.
+const DEPTH: usize = 128;

@@ -133,7 +133,10 @@ fn project(options: &WriterOptions, environ: &Environ) -> Result<String> {
 
 /// What keeps W&B from taking this project name.
 pub(super) fn project_fault(project: &str) -> Option<String> {
-    if let Some(c) = project.chars().find(|c| "/\\#?%:".contains(*c)) {
+    if matches!(project, "." | "..") {
+        return Some(format!("{project:?} is no name but a directory"));
+    }
+    if let Some(c) = project.chars().find(|c| "/\\#?%:".contains(*c) || c.is_control()) {
         return Some(format!(
             "{project:?} contains {c:?}; a project name has none of / \\ # ? % :"
         ));

@@ -10,6 +10,7 @@ use super::encode::{Moment, RowEncoder};
 use super::metrics::{Definition, Metrics};
 use super::row::PendingRow;
 use super::slots::{Slots, push_element};
+use super::tee::Tee;
 use super::tracker::Wanted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::LogWriter;
@@ -34,6 +35,8 @@ pub(super) struct Buffering {
 /// The run as it stands.
 pub(super) struct State {
     log: LogWriter<Sink>,
+    /// Boxed, since most runs have none.
+    tee: Option<Box<Tee>>,
     slots: Slots,
     metrics: Metrics,
     pending: PendingRow,
@@ -60,6 +63,7 @@ impl State {
     ) -> Self {
         Self {
             log,
+            tee: None,
             slots: Slots::default(),
             metrics: Metrics::default(),
             pending: PendingRow::default(),
@@ -73,6 +77,12 @@ impl State {
             unsynced: true,
             finished: false,
         }
+    }
+
+    /// Has rows written for TensorBoard as well.
+    pub(super) fn tee(mut self, tee: Option<Tee>) -> Self {
+        self.tee = tee.map(Box::new);
+        self
     }
 
     pub(super) const fn step(&self) -> u64 {
@@ -139,10 +149,16 @@ impl State {
         let moment = Moment { step: self.step, elapsed, timestamp: self.pending_at };
         let Self { encoder, pending, slots, metrics, log, .. } = self;
         encoder.encode(pending, slots, metrics, moment);
+        // The log comes first, whatever becomes of the event file.
+        let teed = match &mut self.tee {
+            Some(tee) => tee.row(&pending.cells, slots, moment.step, moment.timestamp),
+            None => Ok(()),
+        };
         pending.clear();
         log.record_in_parts(RecordKind::Summary, encoder.summary())?;
         log.record_in_parts(RecordKind::History, encoder.history())?;
-        self.written(now)
+        self.written(now)?;
+        teed
     }
 
     /// Adds a record that stands for itself.
@@ -234,9 +250,9 @@ impl State {
         let runtime = i32::try_from(seconds).unwrap_or(i32::MAX);
         let exit = RunExitRecord { exit_code, runtime, ..Default::default() };
         self.log.message(RecordKind::Exit, &exit)?;
-        self.flush()?;
+        self.flush_log()?;
         self.finished = true;
-        Ok(())
+        self.tee.as_mut().map_or(Ok(()), |tee| tee.finish(exit_code))
     }
 
     /// Writes what a writer that is dropped unfinished still holds. There is nobody to tell of errors.
@@ -253,7 +269,7 @@ impl State {
         let Some(buffering) = self.buffering else { return self.log.flush() };
         let (records, since) = self.buffered.unwrap_or((0, now));
         if records + 1 >= buffering.rows || self.log.buffered() >= BUFFER_MAX {
-            return self.flush();
+            return self.flush_log();
         }
         self.buffered = Some((records + 1, since));
         Ok(())
@@ -261,6 +277,11 @@ impl State {
 
     /// Hands everything in memory to the operating system.
     pub(super) fn flush(&mut self) -> Result<()> {
+        self.flush_log()?;
+        self.tee.as_mut().map_or(Ok(()), |tee| tee.flush())
+    }
+
+    fn flush_log(&mut self) -> Result<()> {
         self.buffered = None;
         self.log.flush()
     }

@@ -44,14 +44,17 @@ pub(crate) fn complain(program: &str, what: &dyn fmt::Display) {
     let _ = writeln!(stderr, "{program}: {text}");
 }
 
-/// Text from data, with control characters escaped if a terminal would obey them.
+/// Text from data, with what a terminal would obey escaped: control characters, and those that turn the
+/// direction of text around.
 pub(crate) fn shown(text: &str, terminal: bool) -> String {
-    if !terminal || !text.contains(char::is_control) {
+    let obeyed =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !terminal || !text.contains(obeyed) {
         return text.to_owned();
     }
     text.chars().fold(String::new(), |mut shown, c| {
-        if c.is_control() {
-            shown.extend(c.escape_default());
+        if obeyed(c) {
+            shown.extend(c.escape_unicode());
         } else {
             shown.push(c);
         }

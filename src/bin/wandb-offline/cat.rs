@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         }
     }
     finish(&mut out)?;
-    Ok(tell_damage(reader.gaps(), undecodable, &log.path))
+    Ok(tell_damage(reader.gaps(), undecodable, reader.tail(), &log.path))
 }
 
 /// Makes the line of a record; says whether it is wanted.

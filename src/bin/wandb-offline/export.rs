@@ -1,7 +1,7 @@
 //! `wandb-offline export`: the history of a run as a table.
 
 use super::{Exit, PROGRAM, finish, stdout, tell_damage};
-use crate::support::complain;
+use crate::support::{complain, count};
 use std::path::PathBuf;
 use wandb_offline::export::{Format, HistoryExport};
 use wandb_offline::{Result, log};
@@ -42,5 +42,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     for key in &report.missing_keys {
         complain(PROGRAM, &format!("no row has the key {key:?}: {}", log.path.display()));
     }
-    Ok(tell_damage(&report.gaps, report.undecodable, &log.path))
+    if report.values_left_out > 0 {
+        let values = count(report.values_left_out, "value");
+        let path = log.path.display();
+        complain(PROGRAM, &format!("{values} nested too deep to be shown, left out: {path}"));
+    }
+    let damage = tell_damage(&report.gaps, report.undecodable, report.tail, &log.path);
+    let all_missing = !args.keys.is_empty() && report.missing_keys.len() == args.keys.len();
+    Ok(match damage {
+        _ if all_missing => Exit::Failed,
+        Exit::Done if report.is_lossy() => Exit::Partly,
+        exit => exit,
+    })
 }

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     };
     printed.map_err(print_error)?;
     finish(&mut out)?;
-    Ok(tell_damage(&report.gaps, report.undecodable, &log.path))
+    Ok(tell_damage(&report.gaps, report.undecodable, report.tail, &log.path))
 }
 
 /// When the run started, in UTC to the second.

@@ -6,11 +6,14 @@ mod info;
 mod list;
 #[path = "../support/mod.rs"]
 mod support;
+mod to_tensorboard;
 
 use clap::{Parser, Subcommand};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use support::Exit;
+use wandb_offline::framing::Tail;
+use wandb_offline::io::GapReport;
 use wandb_offline::{Error, ErrorKind, Result};
 
 /// Look into the logs of Weights & Biases runs, without a server, a login or Python.
@@ -34,6 +37,8 @@ enum Command {
     Cat(cat::Args),
     /// Export the history of a run, one line per row, in full resolution.
     Export(export::Args),
+    /// Convert runs to a TensorBoard log directory.
+    ToTensorboard(to_tensorboard::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,13 +47,46 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)
 }
 
-/// Standard output, buffered.
-fn stdout() -> io::BufWriter<io::StdoutLock<'static>> {
-    io::BufWriter::with_capacity(64 << 10, io::stdout().lock())
+/// Standard output, buffered. On a terminal, what could be taken for a command to it is escaped.
+fn stdout() -> io::BufWriter<Stdout> {
+    let stdout = io::stdout().lock();
+    io::BufWriter::with_capacity(64 << 10, Stdout { terminal: stdout.is_terminal(), stdout })
+}
+
+struct Stdout {
+    stdout: io::StdoutLock<'static>,
+    terminal: bool,
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.terminal {
+            return self.stdout.write(bytes);
+        }
+        let mut done = 0;
+        for chunk in bytes.utf8_chunks() {
+            let (valid, invalid) = (chunk.valid(), chunk.invalid());
+            let lines: Vec<_> = valid.split('\n').map(|line| support::shown(line, true)).collect();
+            self.stdout.write_all(lines.join("\n").as_bytes())?;
+            done += valid.len();
+            // The beginning of a character whose rest comes with the next call.
+            if done > 0 && done + invalid.len() == bytes.len() {
+                return Ok(done);
+            }
+            write!(self.stdout, "{}", invalid.escape_ascii())?;
+            done += invalid.len();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush()
+    }
 }
 
 /// Flushes `out`, after which what was written has been written.
@@ -62,8 +100,9 @@ fn print_error(source: io::Error) -> Error {
 
 /// Says on stderr what a log lacks; the code for it.
 fn tell_damage(
-    gaps: &wandb_offline::io::GapReport,
+    gaps: &GapReport,
     undecodable: u64,
+    tail: Option<Tail>,
     path: &std::path::Path,
 ) -> Exit {
     for gap in gaps.gaps().iter().take(GAPS_TOLD) {
@@ -79,6 +118,9 @@ fn tell_damage(
         let path = path.display();
         support::complain(PROGRAM, &format!("{records} left out, not a valid message: {path}"));
     }
+    if let Some(tail) = tail.filter(|tail| !tail.is_clean()) {
+        support::complain(PROGRAM, &format!("{tail}: {}", path.display()));
+    }
     if gaps.is_lossy() || undecodable > 0 { Exit::Partly } else { Exit::Done }
 }
 
@@ -91,4 +133,4 @@ Exit codes:
   0  done
   1  failed
   2  wrong usage
-  3  done, but a log is damaged and something in it could not be read";
+  3  done, but a log is damaged and something in it could not be read, or not all could be converted";

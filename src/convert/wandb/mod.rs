@@ -1,0 +1,129 @@
+//! W&B runs to TensorBoard log directories.
+//!
+//! Each log becomes one run of a TensorBoard log directory: a directory of its own with one event file.
+//!
+//! # What becomes of the data
+//!
+//! | in the log | in TensorBoard |
+//! |---|---|
+//! | run | directory `<name>-<id>`; the file begins when the run did |
+//! | history: number, bool | scalar; nested keys are joined with `/` ([`Options::separator`]) |
+//! | `NaN`, infinities | themselves |
+//! | histogram | histogram |
+//! | image, list of images, GIF video | images, all of a step in one value |
+//! | audio (WAV), list of them | audio |
+//! | text | text, whenever it changes |
+//! | table | text, as a table of at most [`Options::table_rows`] rows |
+//! | HTML | text, the source |
+//! | list, other JSON | text, as JSON, whenever it changes |
+//! | config, exit code | hyperparameters and how the session ended |
+//! | metric definitions with globs | layout of custom scalars |
+//! | system metrics | scalars `system/<key>` of the sub-run `system`, by seconds since the start |
+//! | console | text `console` ([`Options::console`]) |
+//! | summary values that no row has | scalars `summary/<key>` ([`Options::summary`]) |
+//!
+//! A key whose values are of several kinds has a tag for each kind, and keys that read the same when they
+//! are joined keep apart: the later tag gets the kind of its values as a last element.
+//!
+//! Media are read from the run's `files/`, and only from there: a path that is absolute, climbs or
+//! follows a link out of it is refused. What cannot be carried is counted in the report, by reason.
+//!
+//! # Steps
+//! TensorBoard takes a step back for a restart and removes data, so the steps of a tag must rise. A tag
+//! has as its step the first of these that is an integer in each of its rows, and rises: `global_step`,
+//! the step metric that was defined for it, `_step`; if none does, its values are counted. `global_step`
+//! is no scalar of its own when it serves as a step.
+//!
+//! # Wall times
+//! A row's `_timestamp`, else the start of the run plus `_runtime`. Where a row has a wall time for one
+//! key under `_wall_time`, as [`tensorboard`](super::tensorboard) writes it, that one. So what came from
+//! TensorBoard goes back with the same tags, steps, wall times and values.
+//!
+//! # Hyperparameters
+//! Every run with a config is a row of the dashboard, and the dashboard finds its columns by itself,
+//! over any number of runs. W&B's group is not carried: TensorBoard takes runs of one group for
+//! repetitions and shows one of them.
+//!
+//! # How
+//! A log is read three times: for what is known of the run, for the steps of each key, and to write.
+//! Memory grows with the number of keys and the largest row. A run is written under a temporary name and
+//! renamed when it is complete; what exists is never touched.
+
+mod emit;
+mod files;
+mod hparams;
+mod keys;
+mod layout;
+mod media;
+mod names;
+mod options;
+mod report;
+mod rows;
+mod run;
+mod system;
+
+pub use options::Options;
+pub use report::{
+    Carried, Change, Changed, ConvertReport, Damage, LeftOut, Reason, RunReport, RunStatus,
+};
+
+use crate::error::{Error, Result};
+use crate::log;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Converts logs to runs of the TensorBoard log directory `logdir`, which is made if it is not there.
+///
+/// Each of `runs` is a `.wandb` file, a run directory or its `files/`, or a directory of runs, all of
+/// which are meant.
+///
+/// # Errors
+/// When the options are unusable or the log directory cannot be made. What goes wrong with one run
+/// stands in its report, and the others go on.
+///
+/// ```
+/// # fn main() -> wandb_offline::Result<()> {
+/// use wandb_offline::convert::wandb::{Options, to_tensorboard};
+/// use wandb_offline::tfevents::Scalars;
+///
+/// let logdir = tempfile::tempdir().unwrap();
+/// let runs = ["fixtures/wandb/0.31.0/minimal"];
+/// let report = to_tensorboard(&runs, logdir.path(), &Options::default())?;
+/// assert!(!report.is_lossy());
+/// assert_eq!(report.runs[0].carried.scalars, 1);
+/// assert!(logdir.path().join("minimal1").is_dir());
+/// # Ok(())
+/// # }
+/// ```
+pub fn to_tensorboard(
+    runs: &[impl AsRef<Path>],
+    logdir: impl AsRef<Path>,
+    options: &Options,
+) -> Result<ConvertReport> {
+    let logdir = logdir.as_ref();
+    options.check()?;
+    fs::create_dir_all(logdir).map_err(|error| Error::io("create", logdir, error))?;
+    let mut report = ConvertReport::default();
+    let mut batch = run::Batch::new(logdir, options);
+    for path in runs {
+        match logs(path.as_ref()) {
+            Ok((logs, errors)) => {
+                report.errors.extend(errors.iter().map(ToString::to_string));
+                report.runs.extend(logs.iter().map(|log| batch.convert(log)));
+            }
+            Err(error) => report.errors.push(error.to_string()),
+        }
+    }
+    Ok(report)
+}
+
+/// The logs that `path` means, and what went wrong while they were looked for.
+fn logs(path: &Path) -> Result<(Vec<PathBuf>, Vec<Error>)> {
+    if fs::metadata(path).is_ok_and(|found| found.is_dir()) {
+        let (logs, errors) = log::find(path);
+        if !logs.is_empty() {
+            return Ok((logs.into_iter().map(|log| log.path).collect(), errors));
+        }
+    }
+    Ok((vec![log::locate(path)?.path], Vec::new()))
+}

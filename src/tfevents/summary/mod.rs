@@ -1,0 +1,26 @@
+//! The training loop's handle for TensorBoard: [`SummaryWriter`].
+//!
+//! ```text
+//! options, at                        the file, its name and first events; step and wall time
+//! scalar                             numbers, encoded without a message in between
+//! tensor                             everything else: a tensor, and metadata at a tag's first value
+//! histogram, image, pr_curve, hparams    what is logged, checked when it is made
+//! ```
+
+mod at;
+mod histogram;
+mod hparams;
+mod image;
+mod options;
+mod pr_curve;
+mod scalar;
+mod tensor;
+mod write;
+
+pub use at::At;
+pub use histogram::Histogram;
+pub use hparams::{HParam, HParams, Outcome};
+pub use image::Image;
+pub use options::SummaryWriterOptions;
+pub use pr_curve::{Counts, PrCurve};
+pub use write::{Mesh, SummaryWriter};
