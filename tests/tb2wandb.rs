@@ -3,11 +3,10 @@
 #[path = "support/converted.rs"]
 mod support;
 
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use support::*;
 use wandb_offline::convert::tensorboard::{
     KeyRule, Options, Reason, Restart, RunStatus, StepMode, convert,
@@ -535,6 +534,8 @@ fn a_directory_without_event_files_is_an_error() {
 #[cfg(feature = "cli")]
 mod binary {
     use super::*;
+    use serde_json::Value;
+    use std::path::Path;
     use std::process::{Command, Output};
 
     fn tb2wandb(args: &[&str], path: &Path) -> Output {

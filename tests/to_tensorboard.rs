@@ -1,7 +1,6 @@
 //! W&B runs to TensorBoard: what is in the event files that come out, and what the report says.
 
 #[path = "support/converted.rs"]
-#[allow(dead_code, reason = "each test program uses a part of it")]
 mod support;
 
 use std::collections::BTreeMap;
