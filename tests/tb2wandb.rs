@@ -3,23 +3,25 @@
 #[path = "support/converted.rs"]
 mod support;
 
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use support::*;
-use wandb_offline::convert::tensorboard::{Options, Reason, Restart, RunStatus, StepMode, convert};
+use wandb_offline::convert::tensorboard::{
+    KeyRule, Options, Reason, Restart, RunStatus, StepMode, convert,
+};
 use wandb_offline::proto::tensorboard as tb;
 use wandb_offline::proto::tensorboard::hparams::{self, h_params_plugin_data::Data};
 use wandb_offline::record::RecordKind;
 
 /// Cases where more comes out than the reader returns, which stops at damage or does not know a type.
-const MORE: [&str; 7] = [
+const MORE: [&str; 8] = [
     "synthetic/corrupt_len_crc",
     "synthetic/corrupt_data_byte",
     "synthetic/huge_len_valid_crc",
     "synthetic/invalid_utf8_tag",
+    "synthetic/metadata_first_wins",
     "synthetic/scalar_tensor_dtypes",
     "synthetic/wall_time_nan",
     "tf2/tensors",
@@ -430,12 +432,13 @@ fn a_suspect_event_never_removes_a_sound_one() {
 
 #[test]
 fn what_is_not_carried_is_counted_by_kind() {
-    let done = converted(fixtures().join("synthetic/recommended_export"), |_| {});
+    let done = converted(fixtures().join("synthetic/event_kinds"), |_| {});
     let kinds: BTreeSet<_> =
         done.report.runs.iter().flat_map(|run| &run.left_out).map(|l| l.what.as_str()).collect();
-    let want = ["audio", "custom_scalars", "histograms", "images", "pr_curves", "text"];
-    assert_eq!(kinds, BTreeSet::from(want));
+    assert_eq!(kinds, BTreeSet::from(["graph", "log message", "meta graph", "run metadata"]));
     assert!(done.report.is_lossy());
+    let done = converted(fixtures().join("synthetic/recommended_export"), |_| {});
+    assert!(!done.report.is_lossy(), "{:?}", done.report);
 }
 
 #[test]
@@ -449,7 +452,18 @@ fn bytes_changed_anywhere_never_stop_a_conversion() {
         state ^= state << 17;
         (state % n as u64) as usize
     };
-    for case in ["tensorboardX/scalars", "synthetic/scalar_tensor_dtypes", "tf2/tensors"] {
+    for case in [
+        "tensorboardX/scalars",
+        "synthetic/scalar_tensor_dtypes",
+        "synthetic/recommended_export",
+        "synthetic/tensor_encodings",
+        "tensorboardX/images",
+        "tensorboardX/mesh",
+        "tensorboardX/pr_curve",
+        "tf2/audio",
+        "tf2/tensors",
+        "tf2/text",
+    ] {
         let found = wandb_offline::tfevents::discover(fixtures().join(case)).unwrap();
         let whole = fs::read(&found.runs[0].files[0]).unwrap();
         for _ in 0..100 {
@@ -488,6 +502,28 @@ fn any_number_of_foreign_kinds_is_counted_in_bounded_space() {
 }
 
 #[test]
+fn tags_can_be_renamed_and_left_out() {
+    let event = |tag, step| scalar(tag, step, 1.7e9, 1.0);
+    let dir = log_dir(&[event("epoch_loss", 1), event("epoch_acc", 1), event("debug/x", 2)]);
+    let rule = |tag: &str| (!tag.starts_with("debug")).then(|| tag.replace("epoch_", "epoch/"));
+    let done = converted(dir.path(), |o| o.key_rule = KeyRule::new(rule));
+    let run = done.only();
+    assert_eq!((run.text(0, "epoch/loss"), run.text(0, "epoch/acc")), (Some("1.0"), Some("1.0")));
+    assert_eq!((run.rows.len(), done.left_out(Reason::NotWanted)), (1, 1));
+    assert_eq!(done.report.runs[0].renamed[0].tag, "epoch_loss");
+    assert!(!done.report.is_lossy());
+    let same = converted(dir.path(), |o| o.key_rule = KeyRule::new(|_| Some("same".into())));
+    let run = &same.report.runs[0];
+    assert_eq!(run.status, RunStatus::Failed);
+    let want = r#"tags "epoch_loss" and "epoch_acc" would both have the key "same""#;
+    assert_eq!(run.error.as_deref(), Some(want));
+    // What W&B keeps for itself is kept from renamed tags too.
+    let dir = log_dir(&[event("a", 1)]);
+    let done = converted(dir.path(), |o| o.key_rule = KeyRule::new(|_| Some("_step".into())));
+    assert_eq!(done.only().text(0, "tb/_step"), Some("1.0"));
+}
+
+#[test]
 fn a_directory_without_event_files_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let done = converted(dir.path(), |_| {});
@@ -498,6 +534,8 @@ fn a_directory_without_event_files_is_an_error() {
 #[cfg(feature = "cli")]
 mod binary {
     use super::*;
+    use serde_json::Value;
+    use std::path::Path;
     use std::process::{Command, Output};
 
     fn tb2wandb(args: &[&str], path: &Path) -> Output {
@@ -524,6 +562,29 @@ mod binary {
         assert_eq!(usage.status.code(), Some(2));
         let usage = tb2wandb(&["--project", "a/b", "-o", output], &fixtures());
         assert_eq!(usage.status.code(), Some(2));
+    }
+
+    #[test]
+    fn rules_for_tags_are_regular_expressions() {
+        let case = fixtures().join("tensorboardX/scalars");
+        let args = ["-n", "--json", "--drop", "^loss$", "--rename", "^(.)(.*)$=${2}_$1"];
+        let report: Value = serde_json::from_slice(&tb2wandb(&args, &case).stdout).unwrap();
+        let run = &report["runs"][0];
+        assert_eq!(
+            (&run["left_out"][0]["reason"], &run["points"]),
+            (&"not_wanted".into(), &25.into())
+        );
+        assert!(run["renamed"].as_array().unwrap().iter().all(|r| r["tag"] != r["key"]));
+        let kept = tb2wandb(&["-n", "--json", "--keep", "^loss$"], &case);
+        let report: Value = serde_json::from_slice(&kept.stdout).unwrap();
+        assert_eq!(report["runs"][0]["tags"], 1);
+        for args in [["-n", "--keep", "("], ["-n", "--rename", "x"], ["-n", "--drop", "*"]] {
+            let out = tb2wandb(&args, &case);
+            assert_eq!(out.status.code(), Some(2), "{}", text(&out.stderr));
+        }
+        let same = tb2wandb(&["-n", "--rename", ".*=x"], &case);
+        assert_eq!(same.status.code(), Some(1));
+        assert!(text(&same.stderr).contains("would both have the key"));
     }
 
     #[test]

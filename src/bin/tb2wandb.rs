@@ -5,14 +5,19 @@ mod support;
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use regex::Regex;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 use support::{Exit, complain, count, shown};
 use wandb_offline::convert::tensorboard::{
-    Conversion, ConvertReport, Options, Progress, Restart, RunReport, RunStatus, StepMode,
+    Conversion, ConvertReport, KeyRule, Options, Progress, Restart, RunReport, RunStatus, StepMode,
+    follow,
 };
 use wandb_offline::{Error, ErrorKind, Result};
 
@@ -22,6 +27,9 @@ use wandb_offline::{Error, ErrorKind, Result};
 /// all tags are merged by step, one row for each; every row has `global_step`, TensorBoard's step. The
 /// row's `_timestamp` is the latest wall time of its points; a point's own wall time, where it is
 /// another, stands under `_wall_time`. Tags that are empty or reserved get `tb/` in front.
+///
+/// Images, sounds, tables and meshes become files of the run. Hyperparameters become its config. Graphs and
+/// profiles are not carried; the report counts them.
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = EXIT_CODES)]
 struct Args {
@@ -50,6 +58,20 @@ struct Args {
     /// Make each log directory one run, with the sub-directories' names in front of their tags.
     #[arg(long)]
     merge: bool,
+    /// Keep the sub-run that add_hparams leaves beside a run as a run of its own.
+    #[arg(long)]
+    no_fold_hparams: bool,
+    /// Give tags other keys: each match of the regular expression is replaced; $1 or ${name} stands for a
+    /// group. May be given more than once, and each rule goes on with what the one before made. A `=`
+    /// inside the expression is written \x3d. Two tags with the same key are an error.
+    #[arg(long, value_name = "REGEX=REPL")]
+    rename: Vec<String>,
+    /// Carry only tags that match the regular expression, or one of several.
+    #[arg(long, value_name = "REGEX")]
+    keep: Vec<String>,
+    /// Leave out tags that match the regular expression.
+    #[arg(long, value_name = "REGEX")]
+    drop: Vec<String>,
     /// What `_step` is.
     #[arg(long, value_enum, default_value_t = Steps::Auto)]
     step_mode: Steps,
@@ -62,6 +84,17 @@ struct Args {
     /// Leave out events that do not match their checksum even if they can be read.
     #[arg(long)]
     no_suspects: bool,
+    /// Add to runs that were converted before what their log directories have more by now. Refuses a run
+    /// whose rows would change, but for the last one if it was not uploaded yet.
+    #[arg(long)]
+    update: bool,
+    /// Keep the runs up to date while their files grow, as with --update, until interrupted; then finish
+    /// them.
+    #[arg(long, conflicts_with = "dry_run")]
+    follow: bool,
+    /// How many seconds to wait at least between two rounds of --follow.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "follow")]
+    interval: u64,
     /// Read everything and report, but write nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -102,8 +135,8 @@ Exit codes:
   0  everything was converted; points made obsolete by a restart are not missed
   1  nothing was converted
   2  wrong usage
-  3  converted, but data was left out because it is damaged or of a kind not carried yet, or some
-     runs failed (those already converted among them)";
+  3  converted, but data was left out because it is damaged or of a kind that is not carried, or
+     some runs failed (those already converted among them)";
 
 fn main() -> ExitCode {
     support::end(PROGRAM, run(Args::parse()))
@@ -111,8 +144,12 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<Exit> {
     let (json, logdirs) = (args.json, args.logdirs.clone());
-    let options = options(args);
-    let report = watched(Conversion::plan(&logdirs, &options)?);
+    let every = args.follow.then(|| Duration::from_secs(args.interval));
+    let options = options(args)?;
+    let report = match every {
+        Some(every) => followed(&logdirs, &options, every)?,
+        None => watched(Conversion::plan(&logdirs, &options)?),
+    };
     print(&report, &options, json)
         .map_err(|source| Error::new(ErrorKind::Io { action: "print the report", source }))?;
     print_errors(&report);
@@ -134,9 +171,9 @@ fn print(report: &ConvertReport, options: &Options, json: bool) -> io::Result<()
     out.flush()
 }
 
-fn options(args: Args) -> Options {
+fn options(args: Args) -> Result<Options> {
     let from_env = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    Options {
+    Ok(Options {
         output: args.output,
         project: args.project.or_else(|| from_env("WANDB_PROJECT")),
         entity: args.entity.or_else(|| from_env("WANDB_ENTITY")),
@@ -144,6 +181,8 @@ fn options(args: Args) -> Options {
         tags: args.tags,
         name_template: args.name_template,
         merge: args.merge,
+        key_rule: key_rule(&args.rename, &args.keep, &args.drop)?,
+        fold_hparams: !args.no_fold_hparams,
         step_mode: match args.step_mode {
             Steps::Auto => StepMode::Auto,
             Steps::Tensorboard => StepMode::TensorBoard,
@@ -157,10 +196,42 @@ fn options(args: Args) -> Options {
         },
         wall_times: !args.no_wall_times,
         suspects: !args.no_suspects,
+        update: args.update,
         dry_run: args.dry_run,
         jobs: args.jobs,
         ..Options::default()
+    })
+}
+
+/// The rule for tags; none if nothing was said about them.
+fn key_rule(rename: &[String], keep: &[String], drop: &[String]) -> Result<KeyRule> {
+    if rename.is_empty() && keep.is_empty() && drop.is_empty() {
+        return Ok(KeyRule::default());
     }
+    let regex = |option: &str, text: &str| {
+        Regex::new(text).map_err(|error| Error::setting(option, error.to_string()))
+    };
+    let all = |option: &str, texts: &[String]| -> Result<Vec<Regex>> {
+        texts.iter().map(|text| regex(option, text)).collect()
+    };
+    let (keep, drop) = (all("--keep", keep)?, all("--drop", drop)?);
+    let rename = rename.iter().map(|rule| {
+        let (from, to) = rule
+            .split_once('=')
+            .ok_or_else(|| Error::setting("--rename", format!("want REGEX=REPL, got {rule:?}")))?;
+        Ok((regex("--rename", from)?, to.to_owned()))
+    });
+    let rename: Vec<(Regex, String)> = rename.collect::<Result<_>>()?;
+    Ok(KeyRule::new(move |tag| {
+        let wanted = keep.is_empty() || keep.iter().any(|regex| regex.is_match(tag));
+        if !wanted || drop.iter().any(|regex| regex.is_match(tag)) {
+            return None;
+        }
+        let replace = |key: String, (from, to): &(Regex, String)| {
+            from.replace_all(&key, to.as_str()).into_owned()
+        };
+        Some(rename.iter().fold(tag.to_owned(), replace))
+    }))
 }
 
 /// Converts, with a progress bar on a terminal.
@@ -180,6 +251,24 @@ fn watched(conversion: Conversion<'_>) -> ConvertReport {
     });
     bar.finish_and_clear();
     report
+}
+
+/// Converts until interrupted. A second interrupt is obeyed at once.
+fn followed(logdirs: &[PathBuf], options: &Options, every: Duration) -> Result<ConvertReport> {
+    let (stop, stopped) = channel();
+    let interrupted = AtomicBool::new(false);
+    let on_signal = move || {
+        if interrupted.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(Exit::Failed as u8));
+        }
+        // Nobody listens any more during the last round, which is fine.
+        let _ = stop.send(());
+    };
+    ctrlc::set_handler(on_signal).map_err(|error| {
+        let source = io::Error::other(error);
+        Error::new(ErrorKind::Io { action: "listen for interrupts", source })
+    })?;
+    follow(logdirs, options, every, &mut |time| stopped.recv_timeout(time).is_ok(), &|_| {})
 }
 
 fn text(report: &ConvertReport, options: &Options, terminal: bool) -> String {
@@ -216,8 +305,33 @@ fn run_text(
         count(run.events, "event"),
         count(run.files, "file"),
     )?;
+    match run.status {
+        RunStatus::Updated => {
+            writeln!(text, "  added to the run made before: {}", count(run.rows_added, "row"))?;
+        }
+        RunStatus::Unchanged => writeln!(text, "  the run made before has all of it")?,
+        _ => {}
+    }
+    if run.media > 0 {
+        let files = count(run.media, "file");
+        writeln!(text, "  carried: {files} of media, {} bytes", run.media_bytes)?;
+    }
     if run.hparams > 0 {
         writeln!(text, "  carried: {} hyperparameters as config", run.hparams)?;
+    }
+    changes_text(text, run, terminal)?;
+    for left_out in &run.left_out {
+        let what = shown(&left_out.what, terminal);
+        let colon = if what.is_empty() { "" } else { ": " };
+        writeln!(text, "  left out: {} {}{colon}{what}", left_out.count, left_out.reason)?;
+    }
+    damage_text(text, run, terminal)
+}
+
+/// What is there but not as it was logged.
+fn changes_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Result {
+    for folded in &run.folded {
+        writeln!(text, "  changed: its hyperparameters come from {}", shown(folded, terminal))?;
     }
     if run.counted_steps {
         writeln!(text, "  changed: _step counts rows, global_step is TensorBoard's step")?;
@@ -238,15 +352,14 @@ fn run_text(
             )?,
         }
     }
-    for left_out in &run.left_out {
-        let what = shown(&left_out.what, terminal);
-        let colon = if what.is_empty() { "" } else { ": " };
-        writeln!(text, "  left out: {} {}{colon}{what}", left_out.count, left_out.reason)?;
-    }
-    damage_text(text, run, terminal)
+    Ok(())
 }
 
 fn damage_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Result {
+    for unreadable in &run.unreadable {
+        let file = shown(&unreadable.file.display().to_string(), terminal);
+        writeln!(text, "  unreadable: {}: {file}", unreadable.error)?;
+    }
     for damage in &run.damage {
         let file = shown(&damage.file.display().to_string(), terminal);
         let (offset, length, what) = (damage.offset, damage.length, shown(&damage.what, terminal));

@@ -15,6 +15,7 @@
 
 mod check;
 mod dtype;
+mod elements;
 mod float;
 mod scalar;
 mod tensor;
@@ -22,7 +23,8 @@ mod value;
 mod view;
 
 pub use dtype::DataType;
+pub use elements::Elements;
 pub use scalar::{NotScalar, ScalarValue};
 pub use tensor::TensorView;
 pub use value::{DataClass, MetadataView, ValueKind, ValueView};
-pub use view::{EventView, SessionLogView, SessionStatus, SummaryView, What};
+pub use view::{EventView, LocatedValue, SessionLogView, SessionStatus, SummaryView, What};

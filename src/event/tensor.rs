@@ -33,7 +33,7 @@ impl<'a> TensorView<'a> {
         &self.message
     }
 
-    fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+    pub(super) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         Fields::new(&self.message).map_while(Result::ok)
     }
 
@@ -208,7 +208,7 @@ impl List {
 
 impl DataType {
     /// The field that lists elements of this type.
-    const fn list(self) -> u32 {
+    pub(super) const fn list(self) -> u32 {
         match self {
             Self::Float => FLOAT_VAL,
             Self::Double => DOUBLE_VAL,
@@ -224,12 +224,13 @@ impl DataType {
 }
 
 const DTYPE: u32 = 1;
-const SHAPE: u32 = 2;
-const CONTENT: u32 = 4;
-const FLOAT_VAL: u32 = 5;
-const DOUBLE_VAL: u32 = 6;
-const UINT32_VAL: u32 = 16;
-const FLOAT8_VAL: u32 = 18;
+pub(super) const SHAPE: u32 = 2;
+pub(super) const CONTENT: u32 = 4;
+pub(super) const FLOAT_VAL: u32 = 5;
+pub(super) const DOUBLE_VAL: u32 = 6;
+pub(super) const STRING_VAL: u32 = 8;
+pub(super) const UINT32_VAL: u32 = 16;
+pub(super) const FLOAT8_VAL: u32 = 18;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use super::scalar::{NotScalar, ScalarValue};
 use super::tensor::TensorView;
 use crate::proto::descriptors as types;
 use crate::proto::schema::MessageType;
-use crate::wire::{Field, Fields, WireValue};
+use crate::wire::{Field, Fields, Malformed, WireValue};
 use std::borrow::Cow;
 use std::str;
 
@@ -55,6 +55,14 @@ impl<'a> ValueView<'a> {
             ValueKind::Tensor(tensor) => tensor.scalar(),
             _ => Err(NotScalar::Kind),
         }
+    }
+
+    /// A view over the bytes of a `Summary.Value`, walked whole as by [`EventView`](super::EventView).
+    ///
+    /// # Errors
+    /// When they are not one.
+    pub fn from_message(message: &'a [u8]) -> Result<Self, Malformed> {
+        Self::read::<true>(message).ok_or(Malformed { at: 0 })
     }
 
     /// Walks the bytes of a `Summary.Value`; `None` if they are not one. With `CHECK`, everything inside

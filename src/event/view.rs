@@ -54,12 +54,12 @@ impl<'a> EventView<'a> {
         loop {
             let at = fields.consumed();
             let Some(field) = fields.next() else { return Ok(event) };
-            event.take(field?).ok_or(Malformed { at })?;
+            event.take(field?, fields.consumed()).ok_or(Malformed { at })?;
         }
     }
 
     #[inline]
-    fn take(&mut self, Field { number, value }: Field<'a>) -> Option<()> {
+    fn take(&mut self, Field { number, value }: Field<'a>, end: usize) -> Option<()> {
         match (number, value) {
             (1, WireValue::Fixed64(bits)) => self.wall_time = f64::from_bits(bits),
             (2, WireValue::Varint(step)) => self.step = step as i64,
@@ -70,7 +70,8 @@ impl<'a> EventView<'a> {
                     _ => None,
                 };
                 join(&mut message, bytes);
-                self.what = What::Summary(SummaryView { message: message? });
+                let start = end.checked_sub(bytes.len())?;
+                self.what = What::Summary(SummaryView { message: message?, start });
             }
             (3..=10, WireValue::Bytes(bytes)) => self.take_other(number, bytes)?,
             (1..=10, _) => return None,
@@ -129,6 +130,8 @@ fn check_summary(message: &[u8]) -> Option<()> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SummaryView<'a> {
     message: Cow<'a, [u8]>,
+    /// Where the message, or its last part, begins in that of the event.
+    start: usize,
 }
 
 impl SummaryView<'_> {
@@ -140,6 +143,34 @@ impl SummaryView<'_> {
             ValueView::read::<false>(message)
         })
     }
+
+    /// The same values, each with the bytes of its message and where its field, key and length in front,
+    /// begins in the message of the event; `None` if the summary stands there in several parts.
+    pub fn located(&self) -> impl Iterator<Item = LocatedValue<'_>> {
+        let start = matches!(self.message, Cow::Borrowed(_)).then_some(self.start);
+        let mut fields = Fields::new(&self.message);
+        std::iter::from_fn(move || {
+            loop {
+                let offset = start.map(|start| start + fields.consumed());
+                let Field { number, value } = fields.next()?.ok()?;
+                let Some(message) = value.bytes().filter(|_| number == 1) else { continue };
+                let Some(view) = ValueView::read::<false>(message) else { continue };
+                return Some(LocatedValue { view, message, offset });
+            }
+        })
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LocatedValue<'a> {
+    /// The value.
+    pub view: ValueView<'a>,
+    /// Its bytes.
+    pub message: &'a [u8],
+    /// Where its field begins in the message of the event.
+    pub offset: Option<usize>,
 }
 
 /// A `SessionLog`: what the training session did.

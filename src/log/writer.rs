@@ -60,6 +60,14 @@ impl<W: Write> LogWriter<W> {
         Self { sink, path, encoder, num: 0, payload, buffer, failed: None }
     }
 
+    /// Goes on with a log that so far has `offset` bytes, where a record ends, and `records` records.
+    /// `sink` appends to it.
+    pub fn resume(sink: W, path: impl Into<PathBuf>, offset: u64, records: i64) -> Self {
+        let encoder = BlockEncoder::resume(offset);
+        let (path, payload, buffer) = (path.into(), Vec::new(), Vec::new());
+        Self { sink, path, encoder, num: records, payload, buffer, failed: None }
+    }
+
     /// Adds a record of this kind. `body` is the encoded message the kind names.
     ///
     /// # Errors

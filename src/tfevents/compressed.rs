@@ -25,6 +25,11 @@ impl<R: Read> EventSource<R> {
     pub fn new(stream: R) -> Self {
         Self { stream: StreamSource::new(Stream::Start(stream)) }
     }
+
+    /// Whether the bytes are not compressed; false until some were read.
+    pub const fn is_plain(&self) -> bool {
+        matches!(self.stream.get_ref(), Stream::Plain(_))
+    }
 }
 
 impl<R: Read> Source for EventSource<R> {

@@ -53,6 +53,12 @@ impl EventReader {
     pub fn options() -> EventReaderOptions {
         EventReaderOptions::default()
     }
+
+    /// Whether offsets are those of the file itself, for it is not compressed; false until an event was
+    /// read.
+    pub const fn is_plain(&self) -> bool {
+        self.framed.source().is_plain()
+    }
 }
 
 impl<S: Source> EventReader<S> {

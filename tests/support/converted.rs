@@ -1,5 +1,7 @@
 //! Log directories made for a test, and the runs they become, read back.
 
+#![allow(dead_code, reason = "each test program uses some of it")]
+
 use prost::Message;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -28,6 +30,10 @@ pub(crate) struct Run {
     pub(crate) summary: BTreeMap<Vec<String>, String>,
     pub(crate) config: BTreeMap<String, Value>,
     pub(crate) exit: Option<i32>,
+    /// Files that records name, each with the number of rows in front of it.
+    pub(crate) files: Vec<(String, usize)>,
+    /// Charts of the config, by key.
+    pub(crate) charts: BTreeMap<String, Value>,
 }
 
 pub(crate) type Points = BTreeMap<String, Vec<(i64, u64, u32)>>;
@@ -68,6 +74,23 @@ impl Run {
                 self.summary = items.map(|item| (item.nested_key, item.value_json)).collect();
             }
             RecordType::Exit(exit) => self.exit = Some(exit.exit_code),
+            RecordType::Files(files) => {
+                let rows = self.rows.len();
+                self.files.extend(files.files.into_iter().map(|file| (file.path, rows)));
+            }
+            RecordType::Config(config) => {
+                for item in config.update {
+                    if !item.key.is_empty() {
+                        let value = serde_json::from_str(&item.value_json).unwrap();
+                        self.config.insert(item.key, value);
+                        continue;
+                    }
+                    let [wandb, visualize, key] = &item.nested_key[..] else { panic!("{item:?}") };
+                    assert_eq!((wandb.as_str(), visualize.as_str()), ("_wandb", "visualize"));
+                    self.charts
+                        .insert(key.clone(), serde_json::from_str(&item.value_json).unwrap());
+                }
+            }
             _ => {}
         }
     }
@@ -91,6 +114,8 @@ impl Run {
                 let value = match value.as_str() {
                     "true" => 1.0,
                     "false" => 0.0,
+                    // Text and lists are no points of scalars.
+                    text if text.starts_with(['"', '[']) => continue,
                     text => text.parse().unwrap(),
                 };
                 let tag = key.strip_prefix("tb/").unwrap_or(key).to_owned();
@@ -101,9 +126,41 @@ impl Run {
         points
     }
 
+    /// What stands under the key in the row of this TensorBoard step, put together; what is not finite
+    /// becomes a string.
+    pub(crate) fn value(&self, step: i64, key: &str) -> Option<Value> {
+        let of_step = |row: &&BTreeMap<Vec<String>, String>| {
+            row[&vec!["global_step".to_owned()]] == step.to_string()
+        };
+        assemble(self.rows.iter().find(of_step)?, key)
+    }
+
+    pub(crate) fn last(&self, key: &str) -> Option<Value> {
+        assemble(&self.summary, key)
+    }
+
     pub(crate) fn text(&self, row: usize, key: &str) -> Option<&str> {
         self.rows[row].get(&vec![key.to_owned()]).map(String::as_str)
     }
+}
+
+fn assemble(items: &BTreeMap<Vec<String>, String>, key: &str) -> Option<Value> {
+    let parse = |text: &str| {
+        let value = wandb_offline::json::Value::parse(text).unwrap();
+        serde_json::to_value(value).unwrap()
+    };
+    let mut found = None;
+    for (path, text) in items {
+        match &path[..] {
+            [one] if one == key => found = Some(parse(text)),
+            [one, element] if one == key => {
+                let members = found.get_or_insert_with(|| Value::Object(serde_json::Map::new()));
+                members[element] = parse(text);
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 pub(crate) fn bits(value: f64) -> u32 {

@@ -2,7 +2,10 @@
 
 use crate::json::{put_f64, put_str};
 use crate::proto::tensorboard::hparams::h_params_plugin_data::Data;
-use crate::proto::tensorboard::hparams::{Experiment, HParamsPluginData, SessionStartInfo, Status};
+use crate::proto::tensorboard::hparams::{
+    DatasetType, Experiment, HParamsPluginData, MetricInfo, SessionStartInfo, Status,
+};
+use crate::proto::tensorboard::{Category, Chart, Layout, chart::Content};
 use crate::proto::wandb_internal::ConfigItem;
 use prost::Message;
 use prost_types::value::Kind;
@@ -14,7 +17,12 @@ pub(super) struct HParams {
     parameters: BTreeMap<String, String>,
     /// JSON texts about the session, for the `_tb` entry of the config.
     about: BTreeMap<&'static str, String>,
+    group_name: String,
     status: Option<Status>,
+    /// Charts of the custom scalars dashboard, by title of their category.
+    layout: BTreeMap<String, Category>,
+    /// JSON texts of what tags are called and described as.
+    tags: BTreeMap<String, String>,
 }
 
 impl HParams {
@@ -41,6 +49,7 @@ impl HParams {
             self.parameters.insert(name.clone(), json(value, DEPTH));
         }
         self.say("group_name", &info.group_name);
+        self.group_name.clone_from(&info.group_name);
         self.say("monitor_url", &info.monitor_url);
         self.say("model_uri", &info.model_uri);
         self.say_number("start_time_secs", info.start_time_secs);
@@ -51,6 +60,53 @@ impl HParams {
         self.say("experiment_description", &experiment.description);
         self.say("experiment_user", &experiment.user);
         self.say_number("experiment_time_created_secs", experiment.time_created_secs);
+        if !experiment.metric_infos.is_empty() {
+            self.about.insert("metrics", list(experiment.metric_infos.iter().map(metric)));
+        }
+        if !experiment.hparam_infos.is_empty() {
+            let infos = experiment.hparam_infos.iter().map(|info| {
+                object([
+                    ("name", Some(string(&info.name))),
+                    ("display_name", some_string(&info.display_name)),
+                    ("description", some_string(&info.description)),
+                ])
+            });
+            self.about.insert("hparam_infos", list(infos));
+        }
+    }
+
+    /// Takes in a layout of the custom scalars dashboard; `false` if it is none. As in TensorBoard,
+    /// categories of the same title are one.
+    pub(super) fn take_layout(&mut self, message: &[u8]) -> bool {
+        let Ok(layout) = Layout::decode(message) else { return false };
+        for category in layout.category {
+            match self.layout.get_mut(&category.title) {
+                Some(known) => {
+                    let new = category.chart.into_iter();
+                    let new: Vec<_> = new.filter(|chart| !known.chart.contains(chart)).collect();
+                    known.chart.extend(new);
+                }
+                None => drop(self.layout.insert(category.title.clone(), category)),
+            }
+        }
+        true
+    }
+
+    /// Takes in what a tag is called and described as.
+    pub(super) fn take_tag(&mut self, tag: &str, display_name: &str, description: &str) {
+        if (display_name.is_empty() || display_name == tag) && description.is_empty() {
+            return;
+        }
+        let text = object([
+            ("display_name", some_string(display_name)),
+            ("description", some_string(description)),
+        ]);
+        self.tags.insert(tag.to_owned(), text);
+    }
+
+    /// The group that the session is in.
+    pub(super) fn group_name(&self) -> Option<&str> {
+        Some(self.group_name.as_str()).filter(|name| !name.is_empty())
     }
 
     fn say(&mut self, name: &'static str, text: &str) {
@@ -86,6 +142,14 @@ impl HParams {
             self.about.iter().map(|(name, text)| (*name, text.as_str())).collect();
         let name = string(run);
         about.insert("run", &name);
+        let layout = list(self.layout.values().map(category));
+        if !self.layout.is_empty() {
+            about.insert("layout", &layout);
+        }
+        let tags = members(self.tags.iter().map(|(tag, text)| (tag.as_str(), text.as_str())));
+        if !self.tags.is_empty() {
+            about.insert("tags", &tags);
+        }
         let item = |key: &str, value_json: String| ConfigItem {
             key: key.to_owned(),
             value_json,
@@ -100,19 +164,76 @@ impl HParams {
                 items.push(item(name, text.clone()));
             }
         }
-        let reserved = object(reserved);
+        let reserved = members(reserved);
         if reserved != "{}" {
             about.insert("hparams", &reserved);
         }
-        items.push(item("_tb", object(about)));
+        items.push(item("_tb", members(about)));
         items
     }
 }
 
-fn object(members: BTreeMap<&str, &str>) -> String {
-    let members: Vec<_> =
-        members.iter().map(|(name, text)| format!("{}:{text}", string(name))).collect();
-    format!("{{{}}}", members.join(","))
+fn members<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let members = members.into_iter().map(|(name, text)| format!("{}:{text}", string(name)));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
+/// An object of the members that are there.
+fn object<const N: usize>(of: [(&str, Option<String>); N]) -> String {
+    members(of.iter().filter_map(|(name, text)| Some((*name, text.as_deref()?))))
+}
+
+fn list(of: impl Iterator<Item = String>) -> String {
+    format!("[{}]", of.collect::<Vec<_>>().join(","))
+}
+
+fn some_string(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| string(text))
+}
+
+fn metric(info: &MetricInfo) -> String {
+    let name = info.name.clone().unwrap_or_default();
+    let dataset = match info.dataset_type() {
+        DatasetType::DatasetTraining => Some(string("training")),
+        DatasetType::DatasetValidation => Some(string("validation")),
+        _ => None,
+    };
+    object([
+        ("tag", Some(string(&name.tag))),
+        ("group", some_string(&name.group)),
+        ("display_name", some_string(&info.display_name)),
+        ("description", some_string(&info.description)),
+        ("dataset_type", dataset),
+    ])
+}
+
+fn category(of: &Category) -> String {
+    object([
+        ("title", Some(string(&of.title))),
+        ("closed", of.closed.then(|| "true".into())),
+        ("charts", Some(list(of.chart.iter().map(chart)))),
+    ])
+}
+
+/// A chart with the expressions for its tags, or its series with their bounds.
+fn chart(of: &Chart) -> String {
+    let (mut multiline, mut margin) = (None, None);
+    match &of.content {
+        Some(Content::Multiline(lines)) => {
+            multiline = Some(list(lines.tag.iter().map(|tag| string(tag))));
+        }
+        Some(Content::Margin(bands)) => {
+            margin = Some(list(bands.series.iter().map(|series| {
+                object([
+                    ("value", Some(string(&series.value))),
+                    ("lower", some_string(&series.lower)),
+                    ("upper", some_string(&series.upper)),
+                ])
+            })));
+        }
+        _ => {}
+    }
+    object([("title", Some(string(&of.title))), ("multiline", multiline), ("margin", margin)])
 }
 
 /// A value as W&B's JSON. In a config NaN is null.

@@ -14,25 +14,67 @@
 //!   from the earliest of the run. Where a point's own wall time is another, the row says so under
 //!   `_wall_time`, in an item with the path `_wall_time`, tag ([`Options::wall_times`]). Numbers are
 //!   written so that they read back as the same double.
-//! - **Keys.** A tag is one key, never split at `/` or `.`. A tag that is empty or that W&B reserves
-//!   (`_step`, `_timestamp`, `_runtime`, `_wall_time`, `_wandb`, `global_step`) gets `tb/` in front, as
-//!   often as needed for a key of its own.
-//! - **Values.** Integers and booleans stay what they are; a float is the shortest text of its own
+//! - **Keys.** A tag is one key, never split at `/` or `.`. [`Options::key_rule`] may give it another one
+//!   or leave it out. A key that is empty or that W&B reserves (`_step`, `_timestamp`, `_runtime`,
+//!   `_wall_time`, `_wandb`, `global_step`) gets `tb/` in front, as often as needed for a key of its own.
+//! - **Scalars.** Integers and booleans stay what they are; a float is the shortest text of its own
 //!   precision. `NaN` and the infinities are carried.
-//! - **Hyperparameters** become the run's config; the rest of what a session says is kept in the config
-//!   under `_tb`. A session that failed gives exit code 1, one that is said to be running no exit record.
-//! - **Histograms, images and all else** are not carried yet, and counted.
+//! - **Histograms** keep their edges and counts. An outer edge that is infinite, or the largest double,
+//!   becomes the least or the greatest value, and more than 512 bins are made 512.
+//! - **Text** stays text, Markdown and all. Of rank 2 it is a table, of another rank a list.
+//! - **Tensors** of any numeric type are lists nested by their shape, or, of more than 32 elements,
+//!   histograms of 32 bins. One element is a scalar, whatever its plugin or without one. A complex number
+//!   is a pair.
+//! - **Images, animations, sounds, PR curves, meshes** are files below `files/media`, called
+//!   `<key>_<step>_<checksum>`, and each has a `files` record in front of the row that needs it, so that
+//!   a sync uploads it. A PR curve has its chart in the config. The colours and faces of a mesh are in the
+//!   file of its vertices, which is a cloud of points, or an OBJ file if there are faces.
+//! - **Hyperparameters** become the run's config, and a session's group its group; the rest of what an
+//!   experiment or a session says is kept in the config under `_tb`, with layouts of custom scalars
+//!   (`layout`) and what tags are called and described as (`tags`). A session that failed gives exit
+//!   code 1, one that is said to be running no exit record. The sub-run that `add_hparams` leaves beside
+//!   a run becomes a part of it ([`Options::fold_hparams`]).
+//! - **Graphs, profiles**, tensors of more than 32 complex numbers: not carried, and counted.
+//!
+//! # Where this is not what the official client does
+//!
+//! The client (0.31.0) converts only while a training runs. Its rows for the same files differ in these
+//! points, and a test compares all else, edge by edge of a rebinned histogram:
+//!
+//! | here | there | why |
+//! |---|---|---|
+//! | `_step` is TensorBoard's step | a counter | the counter is the axis of every chart |
+//! | one row for each step | one for each change of the step | interleaved writers tear rows apart |
+//! | each point once, restarts applied | doubled by restarts and nested runs | |
+//! | one run for each directory | all in one run | |
+//! | the last edge `1.8e308` becomes the greatest value | stays | a chart cannot show it |
+//! | minimum equal to the first bound: a bin without width | value dropped | |
+//! | GIF is a `video-file` | an image | it would not move |
+//! | images of mixed sizes are kept, size from the first | all of the step dropped | |
+//! | files called after key, step and checksum | random names | converting again gives the same |
+//! | `files` and `config` records are stored | not stored | without them nothing is uploaded |
+//! | `sha256` of tables in hex | 32 raw bytes, broken as text | |
+//! | f32 of tensors as the shortest text, `0.45` | widened, `0.44999998807907104` | reads back the same |
+//! | text, audio, hparams, meshes, layouts, other tensors are carried | dropped | |
+//! | scalars of every numeric type | error for 16-bit floats, booleans and others | |
+//! | files are of the type `MEDIA` | of none | that is what they are |
 //!
 //! # How
 //!
 //! One pass over the files collects points. They are sorted by step in chunks; what does not fit into a
 //! fixed budget goes to an unnamed temporary file, and the chunks are merged while the rows are written.
-//! So memory grows with the number of tags, not with the number of points. A run is written under a
-//! temporary name and renamed when it is complete; an existing one is never touched.
+//! Of a value that is no scalar the point says only where it stands, and it is read again when its row
+//! is written. So memory grows with the number of tags and the longest record, not with the number of
+//! points. A file that cannot be read is reported, and the run goes on without it. A run is written under a
+//! temporary name and renamed when it is complete; an existing one is only touched to add to it
+//! ([`Options::update`]).
 
 mod config;
+mod fold;
+mod follow;
 mod keys;
 mod options;
+mod payload;
 mod plan;
 mod points;
 mod read;
@@ -40,12 +82,15 @@ mod report;
 mod restart;
 mod rows;
 mod sorted;
+mod update;
+mod values;
 mod write;
 
-pub use options::{Options, Restart, StepMode};
+pub use follow::follow;
+pub use options::{KeyRule, Options, Restart, StepMode};
 pub use plan::Conversion;
 pub use report::{
-    ConvertReport, Damage, LeftOut, LogDirError, Reason, Rename, RunReport, RunStatus,
+    ConvertReport, Damage, FileError, LeftOut, LogDirError, Reason, Rename, RunReport, RunStatus,
 };
 
 use crate::error::Result;

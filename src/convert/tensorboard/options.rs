@@ -1,8 +1,10 @@
 //! How to convert.
 
 use crate::error::{Error, Result};
+use std::fmt;
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// How to convert log directories.
 #[derive(Clone, Debug)]
@@ -24,6 +26,11 @@ pub struct Options {
     pub name_template: String,
     /// Makes each log directory one run; the tags of a sub-directory get its name in front.
     pub merge: bool,
+    /// Makes the sub-run that `add_hparams` of torch and tensorboardX leaves beside a run a part of it.
+    /// With several of them in one directory each stays a run.
+    pub fold_hparams: bool,
+    /// Which tags are carried, and under which keys.
+    pub key_rule: KeyRule,
     /// What `_step` is.
     pub step_mode: StepMode,
     /// Which points a restarted training leaves valid.
@@ -33,6 +40,10 @@ pub struct Options {
     /// Carries events that can be read though they do not match their checksum, as TensorBoard does.
     /// They are reported as damage, and never make another point obsolete.
     pub suspects: bool,
+    /// Adds to runs that were converted before what their log directories have more by now. Only the last
+    /// row of a run may change, and none of one that was uploaded; a run that would become another one is
+    /// an error. Without this, a run that is there is one.
+    pub update: bool,
     /// Does everything but write.
     pub dry_run: bool,
     /// How many runs are converted at the same time; by default one for each processor.
@@ -51,10 +62,13 @@ impl Default for Options {
             tags: Vec::new(),
             name_template: "{run}".into(),
             merge: false,
+            fold_hparams: true,
+            key_rule: KeyRule::default(),
             step_mode: StepMode::default(),
             restart: Restart::default(),
             wall_times: true,
             suspects: true,
+            update: false,
             dry_run: false,
             jobs: None,
             memory: 16 << 20,
@@ -80,6 +94,45 @@ impl Options {
     pub(super) fn job_count(&self) -> usize {
         let all = || std::thread::available_parallelism().map_or(1, NonZero::get);
         self.jobs.map_or_else(all, NonZero::get)
+    }
+}
+
+/// Which tags are carried, and under which keys; by default all, under their own names.
+///
+/// A rule is asked once for each tag, with the sub-directory's name in front if runs are merged. Tags
+/// that it gives the same key fail the run, for their points would be mixed up. Hyperparameters and
+/// layouts have no key and are not asked about.
+///
+/// ```
+/// use wandb_offline::convert::tensorboard::{KeyRule, Options};
+///
+/// let key_rule = KeyRule::new(|tag| {
+///     (!tag.starts_with("debug/")).then(|| tag.replace("epoch_", "epoch/"))
+/// });
+/// let options = Options { key_rule, ..Options::default() };
+/// ```
+#[derive(Clone, Default)]
+pub struct KeyRule(Option<Arc<Rule>>);
+
+type Rule = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+impl KeyRule {
+    /// The rule: the key of a tag, or `None` to leave it out.
+    pub fn new(rule: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(rule)))
+    }
+
+    pub(super) fn key(&self, tag: &str) -> Option<String> {
+        match &self.0 {
+            Some(rule) => rule(tag),
+            None => Some(tag.to_owned()),
+        }
+    }
+}
+
+impl fmt::Debug for KeyRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "KeyRule(..)" } else { "KeyRule(all)" })
     }
 }
 

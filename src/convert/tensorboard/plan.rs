@@ -1,6 +1,7 @@
 //! What is to be converted, and the jobs that do it.
 
 use super::Progress;
+use super::fold::fold;
 use super::keys::{IdHasher, log_dir_name};
 use super::options::{Options, Restart};
 use super::report::{ConvertReport, LogDirError, RunReport, RunStatus};
@@ -19,6 +20,8 @@ use std::{fs, thread};
 pub struct Conversion<'a> {
     options: &'a Options,
     jobs: Vec<Job>,
+    /// Whether the runs go on, so that they get no exit record.
+    unfinished: bool,
     report: ConvertReport,
 }
 
@@ -31,6 +34,8 @@ pub(super) struct Job {
     pub name: String,
     pub groups: Vec<Group>,
     pub id: String,
+    /// Names of the sub-runs that became part of it.
+    pub folded: Vec<String>,
 }
 
 /// Files that are read as one stream, and what goes in front of their tags.
@@ -48,7 +53,8 @@ impl<'a> Conversion<'a> {
     /// error of the report.
     pub fn plan(logdirs: &[impl AsRef<Path>], options: &'a Options) -> Result<Self> {
         options.check()?;
-        let mut plan = Self { options, jobs: Vec::new(), report: ConvertReport::default() };
+        let mut plan =
+            Self { options, jobs: Vec::new(), unfinished: false, report: ConvertReport::default() };
         for path in logdirs {
             plan.add(path.as_ref());
         }
@@ -72,10 +78,19 @@ impl<'a> Conversion<'a> {
             log_dir_name: log_dir_name.clone(),
             id: run_id(&runs),
             groups: runs.into_iter().map(|run| self.group(run)).collect(),
+            folded: Vec::new(),
             name,
         };
         let jobs: Vec<_> = if self.options.merge {
             vec![make(".".into(), runs)]
+        } else if self.options.fold_hparams {
+            let runs = fold(runs).into_iter().map(|(run, sub_run)| {
+                let mut job = make(run.name.clone(), vec![run]);
+                job.folded.extend(sub_run.iter().map(|run| run.name.clone()));
+                job.groups.extend(sub_run.map(|run| self.group(run)));
+                job
+            });
+            runs.collect()
         } else {
             runs.into_iter().map(|run| make(run.name.clone(), vec![run])).collect()
         };
@@ -93,6 +108,16 @@ impl<'a> Conversion<'a> {
 
     fn fail(&mut self, path: &Path, error: String) {
         self.report.errors.push(LogDirError { path: path.to_owned(), error, is_loop: false });
+    }
+
+    /// The same of runs that go on.
+    pub(super) fn unfinished(self) -> Self {
+        Self { unfinished: true, ..self }
+    }
+
+    /// Leaves out runs.
+    pub(super) fn retain(&mut self, keep: impl FnMut(&Job) -> bool) {
+        self.jobs.retain(keep);
     }
 
     /// How many runs there are.
@@ -117,7 +142,7 @@ impl<'a> Conversion<'a> {
         thread::scope(|scope| {
             for _ in 0..workers {
                 let (send, next, twice, existing) = (send.clone(), &next, &twice, &existing);
-                let (jobs, options) = (&self.jobs, self.options);
+                let (jobs, options, unfinished) = (&self.jobs, self.options, self.unfinished);
                 scope.spawn(move || {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +150,8 @@ impl<'a> Conversion<'a> {
                             return;
                         };
                         let before = existing.iter().find(|path| is_of_run(path, &job.id));
-                        let report = convert_job(job, options, workers, before, twice, observe);
+                        let report =
+                            convert_job(job, options, workers, before, twice, unfinished, observe);
                         observe(Progress::Done(&report));
                         let _ = send.send((at, report));
                     }
@@ -146,18 +172,25 @@ fn convert_job(
     workers: usize,
     before: Option<&PathBuf>,
     twice: bool,
+    unfinished: bool,
     observe: &(dyn Fn(Progress<'_>) + Sync),
 ) -> RunReport {
     let mut report = RunReport {
         log_dir: job.log_dir.clone(),
         name: job.name.clone(),
+        folded: job.folded.clone(),
         run_id: job.id.clone(),
         ..RunReport::default()
     };
     let done = match (before, twice) {
-        (Some(path), _) => Err(Error::misuse(format!("already converted: {}", path.display()))),
-        (None, true) => Err(Error::misuse("the same run as another one of this conversion")),
-        (None, false) => convert_run(job, options, workers, &mut report, observe),
+        (_, true) => Err(Error::misuse("the same run as another one of this conversion")),
+        (Some(path), false) if !options.update => {
+            Err(Error::misuse(format!("already converted: {}", path.display())))
+        }
+        (before, false) => {
+            let before = before.map(PathBuf::as_path);
+            convert_run(job, options, workers, before, unfinished, &mut report, observe)
+        }
     };
     match done {
         Ok(()) => {}
@@ -170,18 +203,26 @@ fn convert_job(
     report
 }
 
-/// The id of a run: always the same for the same log, wherever it lies. Taken from its name, the names
-/// of its files, and the wall time of its first event.
+/// The id of a run: the same for the same log, wherever it lies and however far it has grown. Taken from
+/// the name of the part that began first, the name of its first file, and the wall time of its first
+/// event.
 fn run_id(runs: &[RunFiles]) -> String {
+    let starts = runs.iter().map(|run| {
+        let first = run.files.iter().find_map(|file| Some((file, first_wall_time(file)?)));
+        let (file, wall_time) = match (first, run.files.first()) {
+            (Some((file, wall_time)), _) => (Some(file), wall_time),
+            (None, file) => (file, f64::INFINITY),
+        };
+        (wall_time, run.name.as_str(), file)
+    });
+    let first = starts.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(b.1)));
     let mut hasher = IdHasher::new();
-    for run in runs {
-        hasher.part(run.name.as_bytes());
-        for file in &run.files {
-            hasher.part(file.file_name().unwrap_or_default().as_encoded_bytes());
-        }
+    if let Some((wall_time, name, file)) = first {
+        hasher.part(name.as_bytes());
+        let file = file.and_then(|file| file.file_name()).unwrap_or_default();
+        hasher.part(file.as_encoded_bytes());
+        hasher.part(&wall_time.to_bits().to_le_bytes());
     }
-    let first = runs.iter().flat_map(|run| &run.files).find_map(|file| first_wall_time(file));
-    hasher.part(&first.unwrap_or(0.0).to_bits().to_le_bytes());
     hasher.id()
 }
 

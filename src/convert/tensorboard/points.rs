@@ -36,6 +36,8 @@ pub(super) enum Kind {
     PurgeSeries,
     /// Does so for all series of its group.
     PurgeGroup,
+    /// A value that is no single number; the bits say where it stands.
+    Payload,
 }
 
 impl Point {
@@ -56,6 +58,11 @@ impl Point {
         Self { step, seq, wall_time, series, kind, suspect: false, bits }
     }
 
+    /// A value to be read again.
+    pub(super) const fn payload(step: i64, seq: u64, wall_time: f64, series: u32, at: u64) -> Self {
+        Self { step, seq, wall_time, series, kind: Kind::Payload, suspect: false, bits: at }
+    }
+
     pub(super) const fn purge(step: i64, seq: u64, series: u32, kind: Kind) -> Self {
         Self { step, seq, wall_time: 0.0, series, kind, suspect: false, bits: 0 }
     }
@@ -70,14 +77,16 @@ impl Point {
         matches!(self.kind, Kind::PurgeSeries | Kind::PurgeGroup)
     }
 
-    pub(super) const fn value(&self) -> ScalarValue {
-        match self.kind {
+    /// The number, if it is one.
+    pub(super) const fn value(&self) -> Option<ScalarValue> {
+        Some(match self.kind {
             Kind::F32 => ScalarValue::F32(f32::from_bits(self.bits as u32)),
             Kind::F64 => ScalarValue::F64(f64::from_bits(self.bits)),
+            Kind::I64 => ScalarValue::I64(self.bits as i64),
             Kind::U64 => ScalarValue::U64(self.bits),
             Kind::Bool => ScalarValue::Bool(self.bits != 0),
-            _ => ScalarValue::I64(self.bits as i64),
-        }
+            Kind::PurgeSeries | Kind::PurgeGroup | Kind::Payload => return None,
+        })
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -107,7 +116,8 @@ impl Point {
                 3 => Kind::U64,
                 4 => Kind::Bool,
                 5 => Kind::PurgeSeries,
-                _ => Kind::PurgeGroup,
+                6 => Kind::PurgeGroup,
+                _ => Kind::Payload,
             },
         })
     }

@@ -2,16 +2,21 @@
 
 use super::Progress;
 use super::config::HParams;
-use super::options::{Options, Restart};
+use super::options::{KeyRule, Options, Restart};
+use super::payload::Sources;
 use super::plan::Group;
 use super::points::{Kind, Point, PointStore};
-use super::report::{Damage, Reason, RunReport};
+use super::report::{Damage, FileError, Reason, RunReport};
+use super::values::{Part, Plugin};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{EventView, SessionStatus, SummaryView, ValueView, What};
+use crate::event::{
+    EventView, LocatedValue, ScalarValue, SessionStatus, SummaryView, ValueKind, ValueView, What,
+};
+use crate::framing::tfrecord::HEADER_LEN;
 use crate::framing::{Span, Tail, TailKind};
 use crate::limits::Limits;
 use crate::tfevents::{EventReader, EventReaderOptions, Sample, SeriesTable};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the events of a run come to, beside its points.
 pub(super) struct Reading<'a> {
@@ -19,9 +24,14 @@ pub(super) struct Reading<'a> {
     observe: &'a (dyn Fn(Progress<'_>) + Sync),
     restart: Restart,
     suspects: bool,
+    key_rule: KeyRule,
     /// Whether the event at hand does not match its checksum.
     suspect: bool,
+    /// Where the message of the event at hand stands in its file, if it stands there as it is.
+    place: Option<u64>,
+    scratch_dir: PathBuf,
     pub(super) points: PointStore,
+    pub(super) sources: Sources,
     pub(super) series: Vec<SeriesInfo>,
     pub(super) hparams: HParams,
     pub(super) times: Option<Times>,
@@ -30,11 +40,26 @@ pub(super) struct Reading<'a> {
     seq: u64,
 }
 
-/// A series of scalars.
+/// A series.
 pub(super) struct SeriesInfo {
     pub group: u32,
     /// The tag, with the prefix of the group in front.
     pub tag: String,
+    /// The key it is to have, if nothing else has it.
+    pub key: String,
+    pub plugin: Plugin,
+    /// Which part of a mesh it is.
+    pub mesh: Option<Part>,
+}
+
+/// Which series of the run a series of the table is.
+#[derive(Clone, Copy)]
+enum Number {
+    /// None yet.
+    New,
+    /// None, for it is not wanted.
+    NotWanted,
+    Of(u32),
 }
 
 /// Earliest and latest wall time of a run.
@@ -50,7 +75,7 @@ struct State {
     prefix: String,
     table: SeriesTable,
     /// From the numbers of the table to those of the run.
-    numbers: Vec<Option<u32>>,
+    numbers: Vec<Number>,
     version: f64,
     sessions: u64,
     last_summary: Option<i64>,
@@ -61,15 +86,20 @@ impl<'a> Reading<'a> {
         report: &'a mut RunReport,
         observe: &'a (dyn Fn(Progress<'_>) + Sync),
         options: &Options,
-        points: PointStore,
+        scratch_dir: PathBuf,
+        memory: usize,
     ) -> Self {
         Self {
             report,
             observe,
             restart: options.restart,
             suspects: options.suspects,
+            key_rule: options.key_rule.clone(),
             suspect: false,
-            points,
+            place: None,
+            points: PointStore::new(memory, scratch_dir.clone()),
+            sources: Sources::default(),
+            scratch_dir,
             series: Vec::new(),
             hparams: HParams::default(),
             times: None,
@@ -95,13 +125,32 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
+    /// Reads a file as far as it can be read. That it cannot be, or not to its end, is no reason to give
+    /// up the others.
     fn file(&mut self, path: &Path, state: &mut State) -> Result<()> {
-        let mut reader =
-            EventReaderOptions::default().lenient(true).suspects(self.suspects).open(path)?;
+        let options = EventReaderOptions::default().lenient(true).suspects(self.suspects);
+        let mut reader = match options.open(path) {
+            Ok(reader) => reader,
+            Err(error) => {
+                self.report.unreadable.push(FileError::new(path, &error));
+                return Ok(());
+            }
+        };
         self.report.files += 1;
+        self.sources.begin(path, self.seq + 1);
         let mut told = 0;
         let mut places = Places { file: path, damage: Vec::new(), more: 0 };
-        while let Some(raw) = reader.next_event()? {
+        loop {
+            let plain = reader.is_plain();
+            let raw = match reader.next_event() {
+                Ok(Some(raw)) => raw,
+                Ok(None) => break,
+                Err(error) => {
+                    self.report.unreadable.push(FileError::new(path, &error));
+                    break;
+                }
+            };
+            self.place = plain.then_some(raw.span.offset + HEADER_LEN as u64);
             let position = raw.span.offset + raw.span.length;
             let view = raw.view();
             self.suspect = raw.suspect.is_some();
@@ -177,67 +226,150 @@ impl<'a> Reading<'a> {
         if back {
             // Before any of the values, for the same tag may come twice.
             for value in summary.values() {
-                let (number, sample) = state.table.sample(&value);
-                if let Sample::Scalar(_) = sample {
-                    let series = self.series_number(number, value.tag, state);
+                let (number, _) = state.table.sample(&value);
+                if let Some(Number::Of(series)) = state.numbers.get(number as usize) {
                     self.seq += 1;
-                    let purge = Point::purge(event.step, self.seq, series, Kind::PurgeSeries);
+                    let purge = Point::purge(event.step, self.seq, *series, Kind::PurgeSeries);
                     self.points.push(purge)?;
                 }
             }
         }
-        for value in summary.values() {
-            let (number, sample) = state.table.sample(&value);
+        for value in summary.located() {
+            let (number, sample) = state.table.sample(&value.view);
             match sample {
                 Sample::Scalar(scalar) if dated => {
-                    let series = self.series_number(number, value.tag, state);
-                    self.seq += 1;
-                    self.lowest_step = self.lowest_step.min(event.step);
-                    let (seq, wall_time) = (self.seq, event.wall_time);
-                    let mut point = Point::new(event.step, seq, wall_time, series, scalar);
-                    point.suspect = self.suspect;
-                    self.points.push(point)?;
+                    if let Some(series) = self.series_number(number, &value.view, state) {
+                        self.scalar(event, series, scalar)?;
+                    }
                 }
                 Sample::Scalar(_) => self.report.leave_out(Reason::WallTime, "", 1),
                 Sample::Unfit(why) => {
                     self.report.leave_out(Reason::NotScalar, &why.to_string(), 1);
                 }
-                Sample::Other => self.other(number, &value, state),
+                Sample::Other => self.other(event, number, &value, dated, state)?,
             }
         }
         Ok(())
     }
 
+    #[inline]
+    fn scalar(&mut self, event: &EventView<'_>, series: u32, value: ScalarValue) -> Result<()> {
+        self.seq += 1;
+        let point = Point::new(event.step, self.seq, event.wall_time, series, value);
+        self.point(point)
+    }
+
+    #[inline]
+    fn point(&mut self, mut point: Point) -> Result<()> {
+        self.lowest_step = self.lowest_step.min(point.step);
+        point.suspect = self.suspect;
+        self.points.push(point)
+    }
+
     /// A value of a series of something else than scalars. To carry one more kind of value, begin here.
-    fn other(&mut self, number: u32, value: &ValueView<'_>, state: &State) {
-        let plugin = state.table.series().get(number as usize).map_or("", |series| &series.plugin);
-        if plugin == "hparams" {
-            let content = value.metadata.as_ref().map_or(&[][..], |m| m.plugin_content());
-            if self.hparams.take(content) {
-                return;
+    fn other(
+        &mut self,
+        event: &EventView<'_>,
+        number: u32,
+        value: &LocatedValue<'_>,
+        dated: bool,
+        state: &mut State,
+    ) -> Result<()> {
+        let LocatedValue { view, message, offset, .. } = value;
+        let name = state.table.series().get(number as usize).map_or("", |series| &series.plugin);
+        // The first value of the series, which says what it is, may be lost to damage.
+        let own = || view.metadata.as_ref().map_or("", |metadata| metadata.plugin_name());
+        let name = if name.is_empty() { own() } else { name };
+        let plugin = Plugin::of(name);
+        let scalar = match (plugin, &view.kind) {
+            (Plugin::HParams, _) => {
+                let content = view.metadata.as_ref().map_or(&[][..], |m| m.plugin_content());
+                if !self.hparams.take(content) {
+                    self.unsupported(name);
+                }
+                return Ok(());
             }
+            (Plugin::CustomScalars, ValueKind::Tensor(tensor)) => {
+                if !tensor.strings().next().is_some_and(|layout| self.hparams.take_layout(layout)) {
+                    self.unsupported(name);
+                }
+                return Ok(());
+            }
+            (Plugin::Graph, _) | (_, ValueKind::OldHistogram(_) | ValueKind::None) => {
+                self.unsupported(if name.is_empty() { view.kind.name() } else { name });
+                return Ok(());
+            }
+            (_, ValueKind::Simple(_)) | (Plugin::Other, _) => view.scalar().ok(),
+            _ => None,
+        };
+        if !dated {
+            self.report.leave_out(Reason::WallTime, "", 1);
+            return Ok(());
         }
-        self.unsupported(if plugin.is_empty() { value.kind.name() } else { plugin });
+        let Some(series) = self.series_number(number, view, state) else { return Ok(()) };
+        if let Some(scalar) = scalar {
+            return self.scalar(event, series, scalar);
+        }
+        self.seq += 1;
+        let at = match (self.place, *offset) {
+            (Some(place), Some(offset)) => place + offset as u64,
+            _ => self.sources.keep(message, &self.scratch_dir)?,
+        };
+        self.point(Point::payload(event.step, self.seq, event.wall_time, series, at))
     }
 
     fn unsupported(&mut self, what: &str) {
         self.report.leave_out(Reason::Unsupported, what, 1);
     }
 
+    /// The number of the value's series; `None` if it is not wanted, which is noted.
     #[inline]
-    fn series_number(&mut self, in_table: u32, tag: &str, state: &mut State) -> u32 {
-        if let Some(Some(number)) = state.numbers.get(in_table as usize) {
-            return *number;
+    fn series_number(
+        &mut self,
+        in_table: u32,
+        value: &ValueView<'_>,
+        state: &mut State,
+    ) -> Option<u32> {
+        let known = state.numbers.get(in_table as usize).copied().unwrap_or(Number::New);
+        let number = match known {
+            Number::New => self.add_series(in_table, value, state),
+            known => known,
+        };
+        match number {
+            Number::Of(number) => Some(number),
+            _ => {
+                self.report.leave_out(Reason::NotWanted, "", 1);
+                None
+            }
         }
-        let number = self.series.len() as u32;
-        let tag = format!("{}{tag}", state.prefix);
-        self.series.push(SeriesInfo { group: state.group, tag });
+    }
+
+    #[cold]
+    fn add_series(&mut self, in_table: u32, value: &ValueView<'_>, state: &mut State) -> Number {
         let at = in_table as usize;
+        let plugin = state.table.series().get(at).map_or("", |series| &series.plugin);
+        let plugin = Plugin::of(plugin);
+        let tag = format!("{}{}", state.prefix, value.tag);
+        let number = match self.key_rule.key(&tag) {
+            None => Number::NotWanted,
+            Some(key) => {
+                let mut mesh = None;
+                if let Some(metadata) = &value.metadata {
+                    self.hparams.take_tag(&tag, metadata.display_name(), metadata.description());
+                    if plugin == Plugin::Mesh {
+                        mesh = Part::of(metadata.plugin_content());
+                    }
+                }
+                let number = self.series.len() as u32;
+                self.series.push(SeriesInfo { group: state.group, tag, key, plugin, mesh });
+                Number::Of(number)
+            }
+        };
         if state.numbers.len() <= at {
-            state.numbers.resize(at + 1, None);
+            state.numbers.resize(at + 1, Number::New);
         }
         if let Some(slot) = state.numbers.get_mut(at) {
-            *slot = Some(number);
+            *slot = number;
         }
         number
     }

@@ -1,5 +1,6 @@
 //! What a conversion did.
 
+use crate::error::Error;
 use crate::tfevents::Skipped;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -31,9 +32,10 @@ impl ConvertReport {
         failed + self.errors.len()
     }
 
-    /// How many runs were converted.
+    /// How many runs were converted, or are up to date.
     pub fn converted(&self) -> usize {
-        self.runs.iter().filter(|run| run.status == RunStatus::Converted).count()
+        let done = |run: &&RunReport| !matches!(run.status, RunStatus::Failed | RunStatus::Empty);
+        self.runs.iter().filter(done).count()
     }
 }
 
@@ -71,6 +73,8 @@ pub struct RunReport {
     pub log_dir: PathBuf,
     /// The run's name in it.
     pub name: String,
+    /// Sub-runs of hyperparameters that became part of it.
+    pub folded: Vec<String>,
     /// How it went.
     pub status: RunStatus,
     /// Why it failed or was left alone.
@@ -83,6 +87,8 @@ pub struct RunReport {
     pub directory: Option<PathBuf>,
     /// Event files read.
     pub files: u64,
+    /// Event files that could not be read, or not to their end.
+    pub unreadable: Vec<FileError>,
     /// Events read.
     pub events: u64,
     /// Events among them that do not match their checksum but could be read.
@@ -93,6 +99,12 @@ pub struct RunReport {
     pub tags: u64,
     /// Rows written.
     pub rows: u64,
+    /// Rows of them that an update added.
+    pub rows_added: u64,
+    /// Files written for images, sounds, tables and meshes.
+    pub media: u64,
+    /// Bytes of these files.
+    pub media_bytes: u64,
     /// Whether `_step` is a counter, and not TensorBoard's step.
     pub counted_steps: bool,
     /// Entries of the config that came from hyperparameters.
@@ -112,7 +124,9 @@ pub struct RunReport {
 impl RunReport {
     /// Whether data was lost, to damage or because it cannot be carried.
     pub fn is_lossy(&self) -> bool {
-        !self.damage.is_empty() || self.left_out.iter().any(|left_out| left_out.reason.is_loss())
+        !self.damage.is_empty()
+            || !self.unreadable.is_empty()
+            || self.left_out.iter().any(|left_out| left_out.reason.is_loss())
     }
 
     pub(super) fn leave_out(&mut self, reason: Reason, what: &str, count: u64) {
@@ -130,6 +144,23 @@ impl RunReport {
     }
 }
 
+/// An event file that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FileError {
+    /// The file.
+    #[serde(serialize_with = "path_text")]
+    pub file: PathBuf,
+    /// What is wrong.
+    pub error: String,
+}
+
+impl FileError {
+    pub(super) fn new(file: &Path, error: &Error) -> Self {
+        Self { file: file.to_owned(), error: error.kind().to_string() }
+    }
+}
+
 /// How the conversion of a run went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -137,6 +168,10 @@ impl RunReport {
 pub enum RunStatus {
     /// It was converted, or would have been.
     Converted,
+    /// A run that was converted before has now what its log directory has more.
+    Updated,
+    /// A run that was converted before has all that its log directory has.
+    Unchanged,
     /// Its files hold no event, so there is nothing to convert.
     Empty,
     /// It was not converted.
@@ -173,10 +208,16 @@ pub struct LeftOut {
 pub enum Reason {
     /// The restart rule removed them, as it was asked to.
     Restart,
+    /// Their tag was to be left out.
+    NotWanted,
     /// An earlier point of the same tag and step, where only one has room.
     SameStep,
-    /// Of a kind that is not carried yet.
+    /// Of a kind that is not carried.
     Unsupported,
+    /// They are not what their series says they are.
+    Malformed,
+    /// They hold nothing.
+    Empty,
     /// In a series of scalars, but none.
     NotScalar,
     /// Their wall time is no finite number.
@@ -188,7 +229,7 @@ pub enum Reason {
 impl Reason {
     /// Whether the user would miss them.
     pub const fn is_loss(self) -> bool {
-        !matches!(self, Self::Restart)
+        !matches!(self, Self::Restart | Self::NotWanted | Self::Empty)
     }
 }
 
@@ -196,8 +237,11 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Restart => "made obsolete by a restart",
+            Self::NotWanted => "of tags that were to be left out",
             Self::SameStep => "overwritten at the same step",
-            Self::Unsupported => "not carried yet",
+            Self::Unsupported => "not carried",
+            Self::Malformed => "not understood",
+            Self::Empty => "empty",
             Self::NotScalar => "not a scalar",
             Self::WallTime => "wall time is not finite",
             Self::BadEvent => "not an event",

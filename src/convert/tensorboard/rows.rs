@@ -1,12 +1,14 @@
 //! The second pass: points in the order of their steps, to history rows.
 
 use super::keys::WALL_TIME;
-use super::points::Point;
+use super::points::{Kind, Point};
 use super::restart::Filter;
+use super::values::{Items, Values};
 use crate::error::Result;
 use crate::event::ScalarValue;
 use crate::json::{put_f32, put_f64, put_i64, put_u64};
 use crate::log::LogWriter;
+use crate::proto::wandb_internal as pb;
 use crate::record::RecordKind;
 use crate::wire;
 use std::io::Write;
@@ -14,6 +16,8 @@ use std::io::Write;
 /// Gathers points into rows and writes them.
 pub(super) struct Rows<'a, W> {
     log: &'a mut LogWriter<W>,
+    pub(super) values: Values<'a>,
+    names: &'a [String],
     keys: Vec<Key>,
     groups: Vec<u32>,
     filter: Filter,
@@ -21,6 +25,8 @@ pub(super) struct Rows<'a, W> {
     /// The series that have a point in the row, in order of arrival.
     filled: Vec<u32>,
     slots: Vec<Slot>,
+    /// The points of the row that are no scalars.
+    payloads: Vec<Point>,
     step: i64,
     pub(super) counts: Counts,
     pub(super) last_row: Option<LastRow>,
@@ -78,7 +84,8 @@ struct Slot {
 impl<'a, W: Write> Rows<'a, W> {
     pub(super) fn new(
         log: &'a mut LogWriter<W>,
-        keys: &[String],
+        values: Values<'a>,
+        keys: &'a [String],
         groups: Vec<u32>,
         filter: Filter,
         layout: Layout,
@@ -88,12 +95,15 @@ impl<'a, W: Write> Rows<'a, W> {
             .map(|key| Key { value: item_path(&[key]), wall_time: item_path(&[WALL_TIME, key]) });
         Self {
             keys: prefixes.collect(),
+            names: keys,
             log,
+            values,
             groups,
             filter,
             layout,
             filled: Vec::new(),
             slots: vec![Slot::default(); keys.len()],
+            payloads: Vec::new(),
             step: 0,
             counts: Counts::default(),
             last_row: None,
@@ -152,7 +162,11 @@ impl<'a, W: Write> Rows<'a, W> {
         let row = LastRow { number, step: self.step, timestamp, runtime };
         self.record.clear();
         self.reserved_items(&row);
-        self.value_items(timestamp);
+        let carried = self.value_items(timestamp, number)?;
+        self.files_and_charts()?;
+        if carried == 0 {
+            return Ok(());
+        }
         wire::put_length(&mut self.record, STEP, 1 + wire::varint_len(number as u64));
         wire::put_uint(&mut self.record, 1, number as u64);
         self.log.record(RecordKind::History, &self.record)?;
@@ -177,18 +191,40 @@ impl<'a, W: Write> Rows<'a, W> {
         put(GLOBAL_STEP_PATH, &|text| put_i64(text, row.step));
     }
 
-    fn value_items(&mut self, timestamp: f64) {
-        let mut other_wall_times = 0;
+    /// The items of the values, and of wall times that are not the row's. Returns how many points the row
+    /// has.
+    fn value_items(&mut self, timestamp: f64, number: i64) -> Result<u64> {
+        let differs = |point: &Point| point.wall_time.to_bits() != timestamp.to_bits();
+        let (mut carried, mut other_wall_times) = (0, 0);
+        let points = self.filled.iter().filter_map(|&at| self.slots.get(at as usize)?.point);
+        self.payloads.clear();
+        self.payloads.extend(points.filter(|point| point.kind == Kind::Payload));
         for &series in &self.filled {
             let at = series as usize;
-            let (Some(slot), Some(key)) = (self.slots.get(at), self.keys.get(at)) else { continue };
+            let (Some(slot), Some(key)) = (self.slots.get_mut(at), self.keys.get(at)) else {
+                continue;
+            };
             let Some(point) = slot.point else { continue };
-            self.text.clear();
-            put_value(&mut self.text, point.value());
-            put_item(&mut self.record, &key.value, &self.text);
-            other_wall_times += u64::from(point.wall_time.to_bits() != timestamp.to_bits());
+            if let Some(value) = point.value() {
+                self.text.clear();
+                put_value(&mut self.text, value);
+                put_item(&mut self.record, &key.value, &self.text);
+            } else {
+                let Some(items) = self.values.render(&point, &self.payloads, number)? else {
+                    slot.point = None;
+                    continue;
+                };
+                for (element, text) in items.iter() {
+                    let name = self.names.get(at).map_or("", String::as_str);
+                    let path = [name, element];
+                    let path = if element.is_empty() { path.get(..1) } else { path.get(..) };
+                    put_item(&mut self.record, &item_path(path.unwrap_or_default()), text);
+                }
+            }
+            carried += 1;
+            other_wall_times += u64::from(differs(&point));
         }
-        self.counts.points += self.filled.len() as u64;
+        self.counts.points += carried;
         self.counts.other_wall_times += other_wall_times;
         for series in self.filled.drain(..) {
             let at = series as usize;
@@ -197,19 +233,49 @@ impl<'a, W: Write> Rows<'a, W> {
             };
             slot.in_row = false;
             let Some(point) = slot.point.filter(|_| other_wall_times > 0) else { continue };
-            if self.layout.wall_times && point.wall_time.to_bits() != timestamp.to_bits() {
+            if self.layout.wall_times && differs(&point) {
                 self.text.clear();
                 put_f64(&mut self.text, point.wall_time);
                 put_item(&mut self.record, &key.wall_time, &self.text);
             }
         }
+        Ok(carried)
+    }
+
+    /// Says which files the row needs, in front of it, and how its charts are to look.
+    fn files_and_charts(&mut self) -> Result<()> {
+        for path in self.values.take_files() {
+            let media = pb::files_item::FileType::Media as i32;
+            let file = pb::FilesItem { path, r#type: media, ..pb::FilesItem::default() };
+            let files = pb::FilesRecord { files: vec![file], ..pb::FilesRecord::default() };
+            self.log.message(RecordKind::Files, &files)?;
+        }
+        for (key, value_json) in self.values.take_charts() {
+            let nested_key = vec!["_wandb".into(), "visualize".into(), key];
+            let item = pb::ConfigItem { nested_key, value_json, ..pb::ConfigItem::default() };
+            let config = pb::ConfigRecord { update: vec![item], ..pb::ConfigRecord::default() };
+            self.log.message(RecordKind::Config, &config)?;
+        }
+        Ok(())
     }
 
     /// The last value of each series that has one, by number.
-    pub(super) fn last_values(&self) -> impl Iterator<Item = (usize, ScalarValue)> {
-        let values = self.slots.iter().map(|slot| slot.point.map(|point| point.value()));
-        values.enumerate().filter_map(|(series, value)| Some((series, value?)))
+    pub(super) fn last_values(&self) -> impl Iterator<Item = (usize, Last<'_>)> {
+        self.slots.iter().enumerate().filter_map(|(series, slot)| {
+            let scalar = slot.point.and_then(|point| point.value());
+            let last = match scalar {
+                Some(value) => Last::Scalar(value),
+                None => Last::Items(self.values.last(series)?),
+            };
+            Some((series, last))
+        })
     }
+}
+
+/// The last value of a series.
+pub(super) enum Last<'a> {
+    Scalar(ScalarValue),
+    Items(&'a Items),
 }
 
 /// A value as W&B's JSON.

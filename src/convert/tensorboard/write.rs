@@ -4,13 +4,15 @@ use super::Progress;
 use super::config::HParams;
 use super::keys::{assign, display_name, project};
 use super::options::{Options, Restart, StepMode};
+use super::payload::Payloads;
 use super::plan::Job;
-use super::points::PointStore;
 use super::read::{Reading, SeriesInfo, Times};
-use super::report::{Reason, Rename, RunReport, RunStatus};
+use super::report::{FileError, Reason, Rename, RunReport, RunStatus};
 use super::restart::Filter;
-use super::rows::{Layout, Rows, put_value};
+use super::rows::{Last, Layout, Rows, put_value};
 use super::sorted::Sorted;
+use super::update::{PRODUCER, update};
+use super::values::Values;
 use crate::error::{Error, Result};
 use crate::json::{put_f64, put_i64};
 use crate::log::LogWriter;
@@ -19,49 +21,61 @@ use crate::record::RecordKind;
 use crate::tfevents::event_file_host;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Converts one run; what it did so far stands in `report` also when it fails.
+/// Converts one run, or brings the one that was made `before` up to date; what it did so far stands in `report` also when it fails.
 pub(super) fn convert_run(
     job: &Job,
     options: &Options,
     workers: usize,
+    before: Option<&Path>,
+    unfinished: bool,
     report: &mut RunReport,
     observe: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<()> {
     let scratch = scratch_dir(options)?;
-    let points = PointStore::new(options.memory / workers, scratch);
-    let mut reading = Reading::new(report, observe, options, points);
+    let mut reading = Reading::new(report, observe, options, scratch, options.memory / workers);
     for (number, group) in (0..).zip(&job.groups) {
         reading.group(number, group)?;
     }
-    let Reading { points, series, hparams, times, lowest_step, .. } = reading;
+    let Reading { points, series, hparams, times, lowest_step, sources, .. } = reading;
     if report.events == 0 {
+        if let Some(unreadable) = report.unreadable.first() {
+            let FileError { file, error } = unreadable;
+            return Err(Error::misuse(error.clone()).at(file));
+        }
         report.status = RunStatus::Empty;
         report.error = Some("no event in its files".into());
         return Ok(());
     }
     let points = points.finish()?;
-    let run = Run { job, options, series: &series, hparams: &hparams, times };
+    let run = Run { job, options, series: &series, hparams: &hparams, times, unfinished };
     let counted = run.counts_steps(&points, lowest_step)?;
     let stamp = stamp(times.map_or(0.0, |times| times.first));
     let name = format!("offline-run-{stamp}-{}", job.id);
-    let directory = options.output.join(&name);
+    let new = options.output.join(&name);
+    let directory = before.map_or_else(|| new.clone(), Path::to_owned);
+    report.status = RunStatus::Converted;
+    let payloads = (sources.finish(), None);
     if options.dry_run {
         let mut log = LogWriter::new(io::sink(), "the dry run");
-        run.write(&mut log, &points, counted, report)?;
+        run.write(&mut log, &points, payloads, counted, report)?;
     } else {
-        let pending = PendingDir::new(&options.output, &directory)?;
+        let pending = PendingDir::new(&options.output, &new)?;
         let mut log = LogWriter::create(pending.path().join(format!("run-{}.wandb", job.id)))?;
-        run.write(&mut log, &points, counted, report)?;
+        let payloads = (payloads.0, Some(pending.path().join("files")));
+        run.write(&mut log, &points, payloads, counted, report)?;
         log.sync()?;
-        pending.complete()?;
+        match before {
+            None => pending.complete()?,
+            Some(before) => update(before, pending.path(), &job.id, report)?,
+        }
     }
     report.directory = Some(directory);
-    report.status = RunStatus::Converted;
     Ok(())
 }
 
@@ -124,6 +138,7 @@ struct Run<'a> {
     series: &'a [SeriesInfo],
     hparams: &'a HParams,
     times: Option<Times>,
+    unfinished: bool,
 }
 
 impl Run<'_> {
@@ -171,14 +186,14 @@ impl Run<'_> {
         &self,
         log: &mut LogWriter<W>,
         points: &Sorted,
+        (payloads, files): (Payloads, Option<PathBuf>),
         counted: bool,
         report: &mut RunReport,
     ) -> Result<()> {
-        let tags: Vec<String> = self.series.iter().map(|series| series.tag.clone()).collect();
-        let keys = assign(&tags);
-        let renamed = tags.iter().zip(&keys).filter(|(tag, key)| tag != key);
-        report.renamed =
-            renamed.map(|(tag, key)| Rename { tag: tag.clone(), key: key.clone() }).collect();
+        let keys = self.keys()?;
+        let renamed = self.series.iter().zip(&keys).filter(|(series, key)| series.tag != **key);
+        let rename = |(of, key): (&SeriesInfo, &String)| (of.tag.clone(), key.clone());
+        report.renamed = renamed.map(rename).map(|(tag, key)| Rename { tag, key }).collect();
         let start = self.times.map_or(0.0, |times| times.first);
         self.head(log, start, counted)?;
         let keeps_all = matches!(self.options.restart, Restart::All | Restart::Session);
@@ -190,11 +205,16 @@ impl Run<'_> {
             start,
         };
         let groups = self.series.iter().map(|series| series.group).collect();
-        let mut rows = Rows::new(log, &keys, groups, self.filter(), layout);
+        let values = Values::new(payloads, self.series, &keys, files);
+        let mut rows = Rows::new(log, values, &keys, groups, self.filter(), layout);
         points.walk(|point| rows.point(point))?;
         rows.end_row()?;
         let (counts, summary) = (rows.counts, self.summary(&keys, &rows, start));
         report.tags = rows.last_values().count() as u64;
+        (report.media, report.media_bytes) = rows.values.written();
+        for &(reason, what, count) in rows.values.skipped() {
+            report.leave_out(reason, what, count);
+        }
         self.end(log, summary)?;
         report.rows = counts.rows;
         report.points = counts.points;
@@ -208,10 +228,27 @@ impl Run<'_> {
         log.flush()
     }
 
+    /// A key for each series. Tags that were given the same key on purpose are an error; others share
+    /// none, for those that would get another one.
+    fn keys(&self) -> Result<Vec<String>> {
+        let mut first: HashMap<&str, &SeriesInfo> = HashMap::new();
+        for series in self.series {
+            let other = *first.entry(series.key.as_str()).or_insert(series);
+            if other.tag != series.tag {
+                return Err(Error::misuse(format!(
+                    "tags {:?} and {:?} would both have the key {:?}",
+                    other.tag, series.tag, series.key
+                )));
+            }
+        }
+        let keys: Vec<String> = self.series.iter().map(|series| series.key.clone()).collect();
+        Ok(assign(&keys))
+    }
+
     /// Everything in front of the rows.
     fn head<W: Write>(&self, log: &mut LogWriter<W>, start: f64, counted: bool) -> Result<()> {
         let version = pb::VersionInfo {
-            producer: concat!("wandb-offline ", env!("CARGO_PKG_VERSION")).into(),
+            producer: format!("{PRODUCER}{}", env!("CARGO_PKG_VERSION")),
             min_consumer: "0.70.0".into(),
             ..pb::VersionInfo::default()
         };
@@ -238,6 +275,13 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The group: the one given, else the one the session names, else that of the log directory.
+    fn group(&self, log_dir_name: &str) -> String {
+        let of_session = || self.hparams.group_name().map(str::to_owned);
+        let given = self.options.group.clone().or_else(of_session);
+        given.unwrap_or_else(|| log_dir_name.to_owned())
+    }
+
     fn run_record(&self, start: f64) -> pb::RunRecord {
         let Job { log_dir_name, name, id, groups, .. } = self.job;
         let options = self.options;
@@ -257,7 +301,7 @@ impl Run<'_> {
             entity: options.entity.clone().unwrap_or_default(),
             project: project(options, log_dir_name),
             config: Some(pb::ConfigRecord { update: config, ..pb::ConfigRecord::default() }),
-            run_group: options.group.clone().unwrap_or_else(|| log_dir_name.clone()),
+            run_group: self.group(log_dir_name),
             display_name: display_name(&options.name_template, log_dir_name, name),
             tags: options.tags.clone(),
             host: host.to_owned(),
@@ -284,9 +328,15 @@ impl Run<'_> {
             }
         };
         let mut update = Vec::new();
-        for (series, value) in rows.last_values() {
-            if let Some(key) = keys.get(series) {
-                update.push(item(&[key], &|text| put_value(text, value)));
+        for (series, last) in rows.last_values() {
+            let Some(key) = keys.get(series) else { continue };
+            match last {
+                Last::Scalar(value) => update.push(item(&[key], &|text| put_value(text, value))),
+                Last::Items(items) => update.extend(items.iter().map(|(element, json)| {
+                    let path = [key.as_str(), element];
+                    let path = if element.is_empty() { path.get(..1) } else { path.get(..) };
+                    item(path.unwrap_or_default(), &|text| text.extend_from_slice(json))
+                })),
             }
         }
         if let Some(row) = rows.last_row {
@@ -302,7 +352,7 @@ impl Run<'_> {
 
     fn end<W: Write>(&self, log: &mut LogWriter<W>, summary: pb::SummaryRecord) -> Result<()> {
         log.message(RecordKind::Summary, &summary)?;
-        if let Some(exit_code) = self.hparams.exit_code() {
+        if let Some(exit_code) = self.hparams.exit_code().filter(|_| !self.unfinished) {
             let runtime = self.runtime(self.times.map_or(0.0, |times| times.first));
             let exit = pb::RunExitRecord { exit_code, runtime, ..pb::RunExitRecord::default() };
             log.message(RecordKind::Exit, &exit)?;

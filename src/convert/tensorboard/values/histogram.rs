@@ -1,0 +1,224 @@
+//! Histograms, as W&B takes them: edges, counts, at most 512 bins.
+
+use super::{Items, Rendered, Stop, put_numbers};
+use crate::event::{Elements, ScalarValue, TensorView};
+use crate::proto::tensorboard::HistogramProto;
+use prost::Message;
+
+/// Counts between edges; one edge more than counts.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Histogram {
+    edges: Vec<f64>,
+    counts: Vec<f64>,
+}
+
+impl Histogram {
+    /// From the older form, by the official client's rule: an empty first bucket goes, so that its bound
+    /// becomes the first edge; else the minimum is the first edge. What that rule refuses, a minimum not
+    /// below the first bound, gives a bin without width, as TensorBoard shows it.
+    pub(super) fn of_proto(message: &[u8]) -> Result<Self, Stop> {
+        let malformed = Stop::malformed("histogram");
+        let Ok(HistogramProto { min, max, bucket_limit, bucket, .. }) =
+            HistogramProto::decode(message)
+        else {
+            return Err(malformed);
+        };
+        let (mut edges, mut counts) = (bucket_limit, bucket);
+        match (edges.first(), counts.first()) {
+            _ if edges.len() != counts.len() => return Err(malformed),
+            (Some(_), Some(&0.0)) => drop(counts.remove(0)),
+            (Some(&first), Some(_)) => edges.insert(0, if min < first { min } else { first }),
+            _ => {}
+        }
+        Self { edges, counts }.mended(min, max)
+    }
+
+    /// From a tensor of rows: left edge, right edge, count.
+    pub(super) fn of_tensor(tensor: &TensorView<'_>) -> Result<Self, Stop> {
+        let malformed = Stop::malformed("histogram");
+        let (Some(shape), Ok(elements)) = (tensor.shape(), tensor.elements()) else {
+            return Err(malformed);
+        };
+        let [bins, 3] = shape[..] else { return Err(malformed) };
+        // Rows that are only implied would all be the same.
+        if elements.given_len() < elements.len() && bins > MOST_BINS as u64 {
+            return Err(malformed);
+        }
+        let (mut edges, mut counts, mut right) = (Vec::new(), Vec::new(), None);
+        let mut numbers = elements.iter().map(ScalarValue::as_f64);
+        while let (Some(left), Some(end), Some(count)) =
+            (numbers.next(), numbers.next(), numbers.next())
+        {
+            edges.push(left);
+            counts.push(count);
+            right = Some(end);
+        }
+        edges.extend(right);
+        Self { edges, counts }.mended(f64::NAN, f64::NAN)
+    }
+
+    /// Of the elements of a tensor: bins of equal width between the least and the greatest number.
+    /// Elements that are no finite number have no place in it.
+    pub(super) fn of_elements(elements: &Elements<'_>) -> Result<Self, Stop> {
+        let rest = elements.len() - elements.given_len();
+        let given = || elements.given().map(|element| (element.as_f64(), 1.0));
+        let fill = elements.fill().map(|fill| (fill.as_f64(), rest as f64));
+        let finite = || given().chain(fill).filter(|(number, _)| number.is_finite());
+        let least = finite().map(|(number, _)| number).fold(f64::INFINITY, f64::min);
+        let most = finite().map(|(number, _)| number).fold(f64::NEG_INFINITY, f64::max);
+        if least > most {
+            return Err(Stop::Skip(super::Reason::Malformed, "tensor without a finite number"));
+        }
+        let (least, most) = if least < most { (least, most) } else { (least - 0.5, most + 0.5) };
+        // Halved, for the difference of two finite numbers may be too large for a third.
+        let width = most / 2.0 - least / 2.0;
+        let mut counts = vec![0.0; ELEMENT_BINS];
+        for (number, weight) in finite() {
+            let part = (number / 2.0 - least / 2.0) / width;
+            let bin = ((part * ELEMENT_BINS as f64) as usize).min(ELEMENT_BINS - 1);
+            if let Some(count) = counts.get_mut(bin) {
+                *count += weight;
+            }
+        }
+        let part = |edge: usize| edge as f64 / ELEMENT_BINS as f64;
+        let edge = |edge| least * (1.0 - part(edge)) + most * part(edge);
+        Ok(Self { edges: (0..=ELEMENT_BINS).map(edge).collect(), counts })
+    }
+
+    /// Puts finite numbers in place of outer edges that are none: the least and the greatest value if
+    /// these are known, else the neighbour.
+    fn mended(mut self, min: f64, max: f64) -> Result<Self, Stop> {
+        if self.counts.is_empty() {
+            return Err(Stop::Skip(super::Reason::Empty, "histogram"));
+        }
+        if let [first, second, ..] = self.edges.as_mut_slice()
+            && !is_usable(*first)
+        {
+            *first = if is_usable(min) && min <= *second { min } else { *second };
+        }
+        if let [.., before, last] = self.edges.as_mut_slice()
+            && !is_usable(*last)
+        {
+            *last = if is_usable(max) && max >= *before { max } else { *before };
+        }
+        let sound = self.edges.iter().all(|&edge| is_usable(edge))
+            && self.edges.is_sorted()
+            && self.counts.iter().all(|count| count.is_finite());
+        if sound { Ok(self) } else { Err(Stop::malformed("histogram")) }
+    }
+
+    /// At most [`MOST_BINS`] bins, as the official client does it: new edges at equal distances in the
+    /// list of the old ones, and a bin cut by a new edge is shared out by width.
+    fn limited(self) -> Self {
+        let bins = self.counts.len();
+        if bins <= MOST_BINS {
+            return self;
+        }
+        let edge_at = |j: usize| {
+            let (whole, part) = (j * bins / MOST_BINS, j * bins % MOST_BINS);
+            let left = self.edges.get(whole).copied().unwrap_or(0.0);
+            let right = self.edges.get(whole + 1).copied().unwrap_or(left);
+            left + part as f64 / MOST_BINS as f64 * (right - left)
+        };
+        let edges: Vec<f64> = (0..=MOST_BINS).map(edge_at).collect();
+        let mut counts = vec![0.0; MOST_BINS];
+        let mut at = 0;
+        for (pair, &count) in self.edges.windows(2).zip(&self.counts) {
+            let [left, right] = *pair else { continue };
+            let end = edges.get(at + 1).copied().unwrap_or(right);
+            if let [this, next, ..] = counts.get_mut(at..).unwrap_or_default() {
+                if right < end {
+                    *this += count;
+                } else {
+                    let part = if right > left { (end - left) / (right - left) } else { 1.0 };
+                    *this += count * part;
+                    *next += count * (1.0 - part);
+                    at += 1;
+                }
+            } else if let [last] = counts.get_mut(at..).unwrap_or_default() {
+                *last += count;
+            }
+        }
+        Self { edges, counts }
+    }
+
+    pub(super) fn render(self, items: &mut Items) -> Rendered {
+        let Self { edges, counts } = self.limited();
+        items.text("_type", "histogram");
+        items.put("values", |text| put_numbers(text, &counts));
+        items.put("bins", |text| put_numbers(text, &edges));
+        Ok(())
+    }
+}
+
+/// Whether a number can be an edge; the largest stand for infinity.
+fn is_usable(edge: f64) -> bool {
+    edge.abs() < f64::MAX
+}
+
+/// More are not shown by W&B.
+const MOST_BINS: usize = 512;
+
+/// As many as the official client makes of an array.
+const ELEMENT_BINS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proto(min: f64, max: f64, limits: &[f64], counts: &[f64]) -> Result<Histogram, Stop> {
+        let message = HistogramProto {
+            min,
+            max,
+            bucket_limit: limits.to_vec(),
+            bucket: counts.to_vec(),
+            ..HistogramProto::default()
+        };
+        Histogram::of_proto(&message.encode_to_vec())
+    }
+
+    #[test]
+    fn outer_edges_become_finite() {
+        let (inf, big) = (f64::INFINITY, f64::MAX);
+        for (min, max, limits, counts, edges) in [
+            (
+                -1.0,
+                2.0,
+                &[-1.5, 0.0, 1.5, big][..],
+                &[0.0, 1.0, 2.0, 1.0][..],
+                &[-1.5, 0.0, 1.5, 2.0][..],
+            ),
+            (-3.0, 2.0, &[-1.5, 0.0, 2.0], &[1.0, 1.0, 2.0], &[-3.0, -1.5, 0.0, 2.0]),
+            (-1.5, 2.0, &[-1.5, 2.0], &[1.0, 2.0], &[-1.5, -1.5, 2.0]),
+            (-4.0, 5.0, &[-inf, 0.0, inf], &[0.0, 1.0, 1.0], &[-4.0, 0.0, 5.0]),
+            (-inf, inf, &[-inf, 0.0, inf], &[0.0, 1.0, 1.0], &[0.0, 0.0, 0.0]),
+            (0.0, 1.0, &[1.2, big], &[4.0, 0.0], &[0.0, 1.2, 1.2]),
+        ] {
+            assert_eq!(proto(min, max, limits, counts).unwrap().edges, edges);
+        }
+        for (limits, counts) in [
+            (&[0.0, f64::NAN, 1.0][..], &[1.0, 1.0, 1.0][..]),
+            (&[0.0, 1.0], &[1.0]),
+            (&[2.0, 1.0, 3.0], &[1.0, 1.0, 1.0]),
+            (&[0.0, 1.0], &[1.0, f64::NAN]),
+        ] {
+            assert!(proto(0.0, 1.0, limits, counts).is_err(), "{limits:?} {counts:?}");
+        }
+    }
+
+    #[test]
+    fn rebinning_keeps_the_outer_edges_and_the_total() {
+        for bins in [513, 700, 1024, 1549, 5000] {
+            let limits: Vec<f64> = (0..=bins).map(|i| f64::from(i).powf(1.3)).collect();
+            let counts: Vec<f64> = (0..=bins).map(|i| f64::from(i % 7)).collect();
+            let whole = proto(0.0, 0.0, &limits, &counts).unwrap();
+            let total: f64 = whole.counts.iter().sum();
+            let limited = whole.clone().limited();
+            assert_eq!(limited.counts.len(), MOST_BINS);
+            assert_eq!(limited.edges.len(), MOST_BINS + 1);
+            assert_eq!(limited.edges.first(), whole.edges.first());
+            assert_eq!(limited.edges.last(), whole.edges.last());
+            assert!((limited.counts.iter().sum::<f64>() - total).abs() < 1e-6 * total);
+        }
+    }
+}
