@@ -331,7 +331,7 @@ fn converting_again_is_refused_and_changes_nothing() {
     assert_eq!(before.len(), 1, "nothing but the run: {before:?}");
     let options = Options { output: output.clone(), ..Options::default() };
     let again = convert(&[dir.path()], &options).unwrap();
-    assert!(again.runs[0].error.as_deref().unwrap().starts_with("already converted: "));
+    assert!(again.runs[0].error.as_deref().unwrap().starts_with("already converted, update it"));
     assert_eq!((again.failures(), again.converted()), (1, 0));
     assert_eq!(names(), before);
 }
@@ -428,6 +428,46 @@ fn a_suspect_event_never_removes_a_sound_one() {
     fs::write(&path, bytes).unwrap();
     let done = converted(dir.path(), |_| {});
     assert_eq!(done.only().points()["a"].len(), 9);
+}
+
+#[test]
+fn a_suspect_event_has_no_say_in_restarts_nor_in_what_steps_are() {
+    let mut events: Vec<_> = (0..10).map(|i| scalar("a", i, 1.7e9, i as f32)).collect();
+    events.push(scalar("a", 7, 1.7e9, 7.0));
+    let dir = log_dir(&events);
+    let path = dir.path().join("events.out.tfevents.1700000000.node.1.0");
+    let sound = fs::read(&path).unwrap();
+    let at = sound.windows(2).rposition(|window| window == [0x10, 7]).unwrap();
+    let mut bytes = sound.clone();
+    // Without a version, a step back is a restart; this one is a flipped bit.
+    bytes[at + 1] = 0;
+    fs::write(&path, &bytes).unwrap();
+    let done = converted(dir.path(), |o| o.restart = Restart::Session);
+    assert_eq!(done.left_out(Reason::Restart), 0);
+    assert!(done.only().points()["a"].len() >= 10);
+
+    // The step of the first event becomes its field number: ten bytes further on nothing else changes.
+    let negative = tb::Event { step: -1, ..scalar("a", 0, 1.7e9, 0.0) };
+    let mut events = events;
+    *events.last_mut().unwrap() = negative;
+    write_events(&path, &events);
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let done = converted(dir.path(), |_| {});
+    assert_eq!(done.only().steps, (0..10).collect::<Vec<_>>());
+    assert!(done.report.is_lossy());
+}
+
+#[test]
+fn wall_times_that_no_calendar_has_do_not_say_when_a_run_began() {
+    let events =
+        [scalar("a", 0, 1.7e12, 0.0), scalar("a", 1, 1.7e9, 1.0), scalar("a", 2, 1e300, 2.0)];
+    let done = converted(log_dir(&events).path(), |_| {});
+    assert_eq!(done.report.runs[0].odd_wall_times, 2);
+    let run = done.only();
+    assert_eq!(run.run.start_time.unwrap().seconds, 1_700_000_000);
+    assert_eq!(run.points()["a"][0].1, 1.7e12f64.to_bits(), "the row keeps it");
 }
 
 #[test]

@@ -340,6 +340,13 @@ fn changes_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt:
         let (tag, key) = (shown(&rename.tag, terminal), shown(&rename.key, terminal));
         writeln!(text, "  changed: tag \"{tag}\" has the key \"{key}\"")?;
     }
+    if run.odd_wall_times > 0 {
+        let events = count(run.odd_wall_times, "event");
+        writeln!(
+            text,
+            "  changed: {events} with a wall time no calendar has have no say in the start"
+        )?;
+    }
     if run.other_wall_times > 0 {
         let count = run.other_wall_times;
         match run.wall_times_dropped {

@@ -74,8 +74,13 @@ pub enum FileOrder {
 pub fn discover(path: impl AsRef<Path>) -> Result<LogDir> {
     let path = path.as_ref();
     let metadata = fs::metadata(path).map_err(|error| Error::io("open", path, error))?;
-    if !metadata.is_dir() {
+    if metadata.is_file() {
         return Ok(single_file(path));
+    }
+    if !metadata.is_dir() {
+        let reason =
+            "neither a directory nor a regular file; save what comes from it to a file first";
+        return Err(Error::misuse(reason).at(path));
     }
     fs::read_dir(path).map_err(|error| Error::io("list", path, error))?;
     // By path, for names that are not UTF-8 may look alike.

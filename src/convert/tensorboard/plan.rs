@@ -8,7 +8,7 @@ use super::report::{ConvertReport, LogDirError, RunReport, RunStatus};
 use super::write::convert_run;
 use crate::error::{Error, Result};
 use crate::tfevents::{EventReaderOptions, FileOrder, LogDir, RunFiles, discover};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -149,7 +149,7 @@ impl<'a> Conversion<'a> {
                         let (Some(job), Some(&twice)) = (jobs.get(at), twice.get(at)) else {
                             return;
                         };
-                        let before = existing.iter().find(|path| is_of_run(path, &job.id));
+                        let before = existing.get(&job.id);
                         let report =
                             convert_job(job, options, workers, before, twice, unfinished, observe);
                         observe(Progress::Done(&report));
@@ -185,7 +185,10 @@ fn convert_job(
     let done = match (before, twice) {
         (_, true) => Err(Error::misuse("the same run as another one of this conversion")),
         (Some(path), false) if !options.update => {
-            Err(Error::misuse(format!("already converted: {}", path.display())))
+            let path = path.display();
+            Err(Error::misuse(format!(
+                "already converted, update it to add what is new, or remove it: {path}"
+            )))
         }
         (before, false) => {
             let before = before.map(PathBuf::as_path);
@@ -232,19 +235,14 @@ fn first_wall_time(path: &Path) -> Option<f64> {
     event.view().ok().map(|event| event.wall_time)
 }
 
-/// The run directories that are in the output directory.
-fn existing_runs(output: &Path) -> Vec<PathBuf> {
+/// The run directories that are in the output directory, by id.
+fn existing_runs(output: &Path) -> HashMap<String, PathBuf> {
     let entries = fs::read_dir(output).into_iter().flatten().flatten();
     let mut runs: Vec<_> = entries.map(|entry| entry.path()).collect();
-    runs.retain(|path| {
-        path.file_name().is_some_and(|name| run_dir_id(&name.to_string_lossy()).is_some())
-    });
-    runs.sort();
-    runs
-}
-
-fn is_of_run(path: &Path, id: &str) -> bool {
-    path.file_name().is_some_and(|name| run_dir_id(&name.to_string_lossy()) == Some(id))
+    // The first of several stays.
+    runs.sort_by(|a, b| b.cmp(a));
+    let id = |path: &PathBuf| Some(run_dir_id(path.file_name()?.to_str()?)?.to_owned());
+    runs.into_iter().filter_map(|path| Some((id(&path)?, path))).collect()
 }
 
 /// The id in `offline-run-<date>_<time>-<id>`, or `None` if that is not what the name looks like.

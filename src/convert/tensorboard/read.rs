@@ -179,7 +179,9 @@ impl<'a> Reading<'a> {
     fn event(&mut self, event: &EventView<'_>, state: &mut State) -> Result<()> {
         self.report.events += 1;
         let dated = event.wall_time.is_finite();
-        if dated && event.wall_time > 0.0 && !self.suspect {
+        let in_calendar = CALENDAR.contains(&event.wall_time);
+        self.report.odd_wall_times += u64::from(dated && !in_calendar);
+        if in_calendar && !self.suspect {
             let times = Times { first: event.wall_time, last: event.wall_time };
             let times = self.times.get_or_insert(times);
             times.first = times.first.min(event.wall_time);
@@ -187,6 +189,9 @@ impl<'a> Reading<'a> {
         }
         match &event.what {
             What::Summary(summary) => self.summary(event, summary, dated, state)?,
+            // One flipped bit must not remove half a log, so what does not match its checksum has no say
+            // in restarts.
+            What::FileVersion(_) | What::SessionLog(_) if self.suspect => {}
             What::FileVersion(version) => state.version = parse_version(version),
             What::SessionLog(log) => {
                 if self.restart == Restart::Session && log.status() == SessionStatus::Start {
@@ -220,9 +225,12 @@ impl<'a> Reading<'a> {
         state: &mut State,
     ) -> Result<()> {
         let back = self.restart == Restart::Session
+            && !self.suspect
             && state.version < 2.0
             && state.last_summary.is_some_and(|last| event.step < last);
-        state.last_summary = Some(event.step);
+        if !self.suspect {
+            state.last_summary = Some(event.step);
+        }
         if back {
             // Before any of the values, for the same tag may come twice.
             for value in summary.values() {
@@ -261,8 +269,13 @@ impl<'a> Reading<'a> {
 
     #[inline]
     fn point(&mut self, mut point: Point) -> Result<()> {
-        self.lowest_step = self.lowest_step.min(point.step);
         point.suspect = self.suspect;
+        if self.suspect && point.step < self.lowest_step.min(0) {
+            // It would change what `_step` is for the whole run.
+            self.report.leave_out(Reason::BadEvent, "", 1);
+            return Ok(());
+        }
+        self.lowest_step = self.lowest_step.min(point.step);
         self.points.push(point)
     }
 
@@ -426,3 +439,7 @@ fn parse_version(text: &str) -> f64 {
 }
 
 const TELL_EVERY: u64 = 1 << 20;
+
+/// Wall times that a calendar has: what lies outside is a mistake of unit or of the clock, and W&B's tools
+/// show no run that starts there.
+const CALENDAR: std::ops::RangeInclusive<f64> = 1.0..=253_402_300_799.0;

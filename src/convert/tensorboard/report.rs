@@ -113,6 +113,9 @@ pub struct RunReport {
     pub other_wall_times: u64,
     /// Whether those wall times were given up.
     pub wall_times_dropped: bool,
+    /// Events whose wall time no calendar has, such as one in milliseconds. Their rows keep it; when the
+    /// run began and ended is told by the others.
+    pub odd_wall_times: u64,
     /// Tags that had to get another key.
     pub renamed: Vec<Rename>,
     /// What was not carried over, by reason.

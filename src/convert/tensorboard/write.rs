@@ -66,10 +66,11 @@ pub(super) fn convert_run(
         run.write(&mut log, &points, payloads, counted, report)?;
     } else {
         let pending = PendingDir::new(&options.output, &new)?;
-        let mut log = LogWriter::create(pending.path().join(format!("run-{}.wandb", job.id)))?;
+        let mut log = LogWriter::create(pending.unfinished_log())?;
         let payloads = (payloads.0, Some(pending.path().join("files")));
         run.write(&mut log, &points, payloads, counted, report)?;
         log.sync()?;
+        pending.name_log(&job.id)?;
         match before {
             None => pending.complete()?,
             Some(before) => update(before, pending.path(), &job.id, report)?,
@@ -115,6 +116,17 @@ impl PendingDir {
 
     fn path(&self) -> &Path {
         self.temporary.path()
+    }
+
+    /// Where the log is written. What remains of a conversion that was killed is no log to anyone.
+    fn unfinished_log(&self) -> PathBuf {
+        self.path().join("log.part")
+    }
+
+    /// Gives the complete log its name.
+    fn name_log(&self, id: &str) -> Result<()> {
+        let log = self.path().join(format!("run-{id}.wandb"));
+        fs::rename(self.unfinished_log(), &log).map_err(|e| Error::io("rename a file to", log, e))
     }
 
     /// Gives the directory its name, which nothing must have.
