@@ -1,4 +1,6 @@
 //! A killed process loses no row whose `log` has returned.
+//!
+//! A program of its own, without the test harness: it runs itself again as the process to be killed.
 
 #[path = "support/written.rs"]
 mod support;
@@ -8,14 +10,19 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-#[test]
+fn main() {
+    match std::env::var_os(CHILD_DIR) {
+        Some(dir) => log_until_killed(Path::new(&dir)),
+        None => no_committed_row_is_lost_however_the_process_is_killed(),
+    }
+}
+
 fn no_committed_row_is_lost_however_the_process_is_killed() {
     let mut random = 1u64;
     for round in 0..100 {
         random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         let dir = tempfile::tempdir().unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["child_that_logs_until_it_is_killed", "--exact", "--ignored", "--nocapture"])
             .env(CHILD_DIR, dir.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -35,14 +42,11 @@ fn no_committed_row_is_lost_however_the_process_is_killed() {
         assert!(steps.iter().copied().eq(0..steps.len() as i64), "round {round}: a gap");
         assert!(steps.len() as i64 > last, "round {round}: logged {last}, read {}", steps.len());
     }
+    println!("100 processes killed, no committed row lost");
 }
 
-/// Not a test of its own: the process that the one above kills.
-#[test]
-#[ignore = "is run by the test that kills it"]
-fn child_that_logs_until_it_is_killed() {
-    let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
-    let run = support::options(Path::new(&dir)).id("crash").create().unwrap();
+fn log_until_killed(dir: &Path) {
+    let run = support::options(dir).id("crash").create().unwrap();
     let mut out = std::io::stdout();
     for step in 0.. {
         run.log((("loss", 1.0 / f64::from(step + 1)), ("text", "x".repeat(step as usize % 300))))

@@ -448,7 +448,6 @@ fn a_suspect_event_has_no_say_in_restarts_nor_in_what_steps_are() {
 
     // The step of the first event becomes its field number: ten bytes further on nothing else changes.
     let negative = tb::Event { step: -1, ..scalar("a", 0, 1.7e9, 0.0) };
-    let mut events = events;
     *events.last_mut().unwrap() = negative;
     write_events(&path, &events);
     let mut bytes = fs::read(&path).unwrap();
