@@ -446,7 +446,7 @@ fn a_suspect_event_has_no_say_in_restarts_nor_in_what_steps_are() {
     assert_eq!(done.left_out(Reason::Restart), 0);
     assert!(done.only().points()["a"].len() >= 10);
 
-    // The step of the first event becomes its field number: ten bytes further on nothing else changes.
+    // Nor does an event at a negative step turn steps into a counter, if its checksum is wrong.
     let negative = tb::Event { step: -1, ..scalar("a", 0, 1.7e9, 0.0) };
     *events.last_mut().unwrap() = negative;
     write_events(&path, &events);
