@@ -6,10 +6,12 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use support::*;
 use wandb_offline::convert::tensorboard::StepMode;
 use wandb_offline::convert::wandb::{
-    Changed, ConvertReport, LeftOut, Options as ToOptions, Reason, RunReport, to_tensorboard,
+    Changed, ConvertReport, LeftOut, Options as ToOptions, Reason, RunReport, follow,
+    to_tensorboard,
 };
 use wandb_offline::event::{ValueKind, What};
 use wandb_offline::json::Value as Json;
@@ -366,6 +368,74 @@ fn nothing_is_overwritten_and_one_bad_run_stops_no_other() {
     assert!(again.runs[0].error.as_ref().unwrap().contains("nothing is overwritten"));
     assert_eq!(event_files(&names[0]), before);
     assert_eq!(fs::read_dir(&logdir).unwrap().count(), 2, "nothing unfinished is left");
+}
+
+/// Follows a run, logging with `log` between rounds until it says to stop; the event file of each round.
+fn followed(
+    run: &Writer,
+    logdir: &Path,
+    log: &mut dyn FnMut(usize) -> bool,
+) -> (ConvertReport, Vec<Vec<u8>>) {
+    let mut files = Vec::new();
+    let mut wait = |_| {
+        for entry in fs::read_dir(logdir).unwrap() {
+            let (file, _) = event_files(&entry.unwrap().path()).remove(0);
+            files.push(fs::read(file).unwrap());
+        }
+        log(files.len())
+    };
+    let options = ToOptions { console: true, summary: true, ..Default::default() };
+    let report =
+        follow(&[run.dir()], logdir, &options, Duration::ZERO, &mut wait, &mut |_| {}).unwrap();
+    (report, files)
+}
+
+#[test]
+fn a_run_that_is_followed_ends_as_one_converted_at_once() {
+    for interrupted in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let logdir = dir.path().join("logs");
+        let run = writer(dir.path());
+        let (report, files) = followed(&run, &logdir, &mut |rounds| {
+            if rounds == 3 && !interrupted {
+                run.finish().unwrap();
+            } else if rounds < 3 {
+                run.log((("loss", 1.0 / (rounds + 1) as f64), ("split", "train"))).unwrap();
+                run.flush().unwrap();
+            }
+            rounds == 3 && interrupted
+        });
+        assert_eq!((report.converted(), report.failures()), (1, 0), "{report:?}");
+        let options = ToOptions { console: true, summary: true, ..Default::default() };
+        let at_once = LogDir::of(&[run.dir()], &options);
+        let file =
+            |run: &RunReport| fs::read(&event_files(run.directory.as_ref().unwrap())[0].0).unwrap();
+        let (last, want) = (file(&report.runs[0]), file(at_once.only()));
+        assert_eq!(last, want);
+        assert_eq!(report.runs[0].carried, at_once.only().carried);
+        assert_eq!(files.len(), 3);
+        let grown = files
+            .windows(2)
+            .all(|pair| pair[1].len() > pair[0].len() && pair[1].starts_with(&pair[0]));
+        assert!(grown && last.starts_with(&files[2]));
+    }
+}
+
+#[test]
+fn a_run_whose_past_would_change_is_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let logdir = dir.path().join("logs");
+    let run = writer(dir.path());
+    run.log((("loss", 1.0), ("global_step", 100))).unwrap();
+    let (report, files) = followed(&run, &logdir, &mut |_| {
+        run.log([("loss", 2.0)]).unwrap();
+        false
+    });
+    let run = &report.runs[0];
+    assert!(run.error.as_ref().unwrap().contains("left as it is"), "{run:?}");
+    assert_eq!((report.converted(), report.failures()), (0, 1));
+    let (file, _) = event_files(run.directory.as_ref().unwrap()).remove(0);
+    assert_eq!(fs::read(file).unwrap(), files[0]);
 }
 
 #[test]

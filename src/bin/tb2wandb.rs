@@ -11,10 +11,8 @@ use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::time::Duration;
-use support::{Exit, complain, count, shown};
+use support::{Exit, complain, count, on_interrupt, shown};
 use wandb_offline::convert::tensorboard::{
     Conversion, ConvertReport, KeyRule, Options, Progress, Restart, RunReport, RunStatus, StepMode,
     follow,
@@ -255,19 +253,7 @@ fn watched(conversion: Conversion<'_>) -> ConvertReport {
 
 /// Converts until interrupted. A second interrupt is obeyed at once.
 fn followed(logdirs: &[PathBuf], options: &Options, every: Duration) -> Result<ConvertReport> {
-    let (stop, stopped) = channel();
-    let interrupted = AtomicBool::new(false);
-    let on_signal = move || {
-        if interrupted.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(Exit::Failed as u8));
-        }
-        // Nobody listens any more during the last round, which is fine.
-        let _ = stop.send(());
-    };
-    ctrlc::set_handler(on_signal).map_err(|error| {
-        let source = io::Error::other(error);
-        Error::new(ErrorKind::Io { action: "listen for interrupts", source })
-    })?;
+    let stopped = on_interrupt()?;
     follow(logdirs, options, every, &mut |time| stopped.recv_timeout(time).is_ok(), &|_| {})
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
 /// How a program ended. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +37,24 @@ pub(crate) fn end(program: &str, result: Result<Exit, wandb_offline::Error>) -> 
             if usage { Exit::Usage.into() } else { Exit::Failed.into() }
         }
     }
+}
+
+/// What receives a message at the first interrupt. A second one ends the program.
+pub(crate) fn on_interrupt() -> Result<Receiver<()>, wandb_offline::Error> {
+    let (stop, stopped) = channel();
+    let interrupted = AtomicBool::new(false);
+    let on_signal = move || {
+        if interrupted.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(Exit::Failed as u8));
+        }
+        // Nobody listens any more during the last round, which is fine.
+        let _ = stop.send(());
+    };
+    ctrlc::set_handler(on_signal).map_err(|error| {
+        let (action, source) = ("listen for interrupts", io::Error::other(error));
+        wandb_offline::Error::new(wandb_offline::ErrorKind::Io { action, source })
+    })?;
+    Ok(stopped)
 }
 
 /// Tells on stderr what is wrong. That stderr may be closed is nobody's problem.

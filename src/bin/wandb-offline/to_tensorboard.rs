@@ -1,13 +1,15 @@
 //! `wandb-offline to-tensorboard`: runs as a TensorBoard log directory.
 
 use super::{Exit, PROGRAM, finish, print_error, stdout};
-use crate::support::{complain, count, shown};
+use crate::support::{complain, count, on_interrupt, shown};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 use wandb_offline::Result;
 use wandb_offline::convert::wandb::{
-    Carried, ConvertReport, Options, RunReport, RunStatus, to_tensorboard,
+    Carried, ConvertReport, Options, RunReport, RunStatus, follow, to_tensorboard,
 };
 
 #[derive(Debug, clap::Args)]
@@ -36,6 +38,13 @@ pub(crate) struct Args {
     /// How many rows of a table are carried.
     #[arg(long, default_value_t = Options::default().table_rows, value_name = "N")]
     table_rows: usize,
+    /// Go on as the runs grow, until each has ended or this program is interrupted. A run whose earlier
+    /// data would change is left as it is, and failed.
+    #[arg(long)]
+    follow: bool,
+    /// How many seconds to wait at least between two rounds of --follow.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "follow")]
+    interval: u64,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -50,7 +59,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         summary: args.summary,
         table_rows: args.table_rows,
     };
-    let report = to_tensorboard(&args.runs, &args.output, &options)?;
+    let report = match args.follow {
+        true => followed(args, &options)?,
+        false => to_tensorboard(&args.runs, &args.output, &options)?,
+    };
     let mut out = stdout();
     let printed = if args.json {
         serde_json::to_writer_pretty(&mut out, &report)
@@ -64,16 +76,33 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     for error in &report.errors {
         complain(PROGRAM, error);
     }
-    for run in &report.runs {
-        if let Some(error) = &run.error {
-            complain(PROGRAM, &format!("{}: {error}", run.log.display()));
-        }
-    }
+    // Those of runs that were followed were told when they came up.
+    report.runs.iter().filter(|_| !args.follow).for_each(tell_error);
     Ok(match report.converted() {
         0 => Exit::Failed,
         _ if report.is_lossy() => Exit::Partly,
         _ => Exit::Done,
     })
+}
+
+/// Converts until all runs have ended, or until interrupted. A second interrupt is obeyed at once.
+fn followed(args: &Args, options: &Options) -> Result<ConvertReport> {
+    let stopped = on_interrupt()?;
+    let every = Duration::from_secs(args.interval);
+    let mut wait = |time| stopped.recv_timeout(time).is_ok();
+    let mut told = HashSet::new();
+    let mut observe = |run: &RunReport| {
+        if run.error.is_some() && told.insert((run.log.clone(), run.error.clone())) {
+            tell_error(run);
+        }
+    };
+    follow(&args.runs, &args.output, options, every, &mut wait, &mut observe)
+}
+
+fn tell_error(run: &RunReport) {
+    if let Some(error) = &run.error {
+        complain(PROGRAM, &format!("{}: {error}", run.log.display()));
+    }
 }
 
 fn text(report: &ConvertReport, terminal: bool) -> String {

@@ -47,10 +47,11 @@
 //! # How
 //! A log is read three times: for what is known of the run, for the steps of each key, and to write.
 //! Memory grows with the number of keys and the largest row. A run is written under a temporary name and
-//! renamed when it is complete; what exists is never touched.
+//! renamed when it is complete; what exists is never touched. [`follow`] appends to what it wrote itself.
 
 mod emit;
 mod files;
+mod follow;
 mod hparams;
 mod keys;
 mod layout;
@@ -62,6 +63,7 @@ mod rows;
 mod run;
 mod system;
 
+pub use follow::follow;
 pub use options::Options;
 pub use report::{
     Carried, Change, Changed, ConvertReport, Damage, LeftOut, Reason, RunReport, RunStatus,
@@ -103,18 +105,25 @@ pub fn to_tensorboard(
     let logdir = logdir.as_ref();
     options.check()?;
     fs::create_dir_all(logdir).map_err(|error| Error::io("create", logdir, error))?;
-    let mut report = ConvertReport::default();
+    let (logs, errors) = all_logs(runs);
     let mut batch = run::Batch::new(logdir, options);
+    let runs = logs.iter().map(|log| batch.convert(log)).collect();
+    Ok(ConvertReport { runs, errors })
+}
+
+/// The logs that all of `runs` mean, and what went wrong while they were looked for.
+fn all_logs(runs: &[impl AsRef<Path>]) -> (Vec<PathBuf>, Vec<String>) {
+    let (mut all, mut errors) = (Vec::new(), Vec::new());
     for path in runs {
         match logs(path.as_ref()) {
-            Ok((logs, errors)) => {
-                report.errors.extend(errors.iter().map(ToString::to_string));
-                report.runs.extend(logs.iter().map(|log| batch.convert(log)));
+            Ok((logs, failed)) => {
+                errors.extend(failed.iter().map(ToString::to_string));
+                all.extend(logs);
             }
-            Err(error) => report.errors.push(error.to_string()),
+            Err(error) => errors.push(error.to_string()),
         }
     }
-    Ok(report)
+    (all, errors)
 }
 
 /// The logs that `path` means, and what went wrong while they were looked for.

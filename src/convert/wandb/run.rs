@@ -26,12 +26,12 @@ use std::time::Duration;
 
 /// Runs that go to the same log directory.
 pub(super) struct Batch<'a> {
-    logdir: &'a Path,
-    options: &'a Options,
+    pub(super) logdir: &'a Path,
+    pub(super) options: &'a Options,
     /// Names of directories made.
     names: names::Taken,
     /// Layouts written, of which the log directory needs each once.
-    layouts: HashSet<Vec<u8>>,
+    pub(super) layouts: HashSet<Vec<u8>>,
 }
 
 impl<'a> Batch<'a> {
@@ -53,28 +53,36 @@ impl<'a> Batch<'a> {
 
     fn try_convert(&mut self, log: &Path, report: &mut RunReport) -> Result<PathBuf> {
         let state = fold(log, self.options, report)?;
-        report.run_id = match state.info().run_id() {
-            "" => file_id(log),
-            id => id.to_owned(),
-        };
-        let name = names::directory(state.info().name(), &report.run_id);
+        let run = Run { log, state: &state, options: self.options, complete: true };
+        let directory = self.directory(&run, report)?;
+        let temporary = temporary_directory(self.logdir)?;
+        run.write(temporary.path(), &mut self.layouts, report)?;
+        put(temporary, &directory)?;
+        Ok(directory)
+    }
+
+    /// A directory for a run, which is not there yet.
+    pub(super) fn directory(&mut self, run: &Run<'_>, report: &RunReport) -> Result<PathBuf> {
+        let name = names::directory(run.state.info().name(), &report.run_id);
         let directory = self.logdir.join(names::unique(&name, &mut self.names));
         if fs::symlink_metadata(&directory).is_ok() {
             return Err(Error::misuse("already there, and nothing is overwritten").at(directory));
         }
-        let temporary = temporary_directory(self.logdir)?;
-        let run = Run { log, state: &state, options: self.options };
-        run.write(temporary.path(), &mut self.layouts, report)?;
-        fs::rename(temporary.path(), &directory)
-            .map_err(|error| Error::io("rename a directory to", &directory, error))?;
-        // Nothing is left under the old name.
-        let _ = temporary.keep();
         Ok(directory)
     }
 }
 
-/// What is known of a run but its rows; the first reading. What is left out in general is noted.
-fn fold(log: &Path, options: &Options, report: &mut RunReport) -> Result<RunState> {
+/// Gives a directory that is complete its name.
+pub(super) fn put(temporary: tempfile::TempDir, directory: &Path) -> Result<()> {
+    fs::rename(temporary.path(), directory)
+        .map_err(|error| Error::io("rename a directory to", directory, error))?;
+    // Nothing is left under the old name.
+    let _ = temporary.keep();
+    Ok(())
+}
+
+/// What is known of a run but its rows; the first reading. Its id and what is left out in general are noted.
+pub(super) fn fold(log: &Path, options: &Options, report: &mut RunReport) -> Result<RunState> {
     let mut reader = Reader::options().lenient(true).open(log)?;
     let mut state = RunState::default();
     let mut undecodable = 0;
@@ -101,17 +109,23 @@ fn fold(log: &Path, options: &Options, report: &mut RunReport) -> Result<RunStat
     if !options.system {
         report.leave_out(Reason::NotHistory, "system samples", state.stats().records());
     }
+    report.run_id = match state.info().run_id() {
+        "" => file_id(log),
+        id => id.to_owned(),
+    };
     Ok(state)
 }
 
-struct Run<'a> {
-    log: &'a Path,
-    state: &'a RunState,
-    options: &'a Options,
+pub(super) struct Run<'a> {
+    pub(super) log: &'a Path,
+    pub(super) state: &'a RunState,
+    pub(super) options: &'a Options,
+    /// Whether nothing more is to come, so that what stands behind the rows is written.
+    pub(super) complete: bool,
 }
 
 impl Run<'_> {
-    fn write(
+    pub(super) fn write(
         &self,
         directory: &Path,
         layouts: &mut HashSet<Vec<u8>>,
@@ -226,6 +240,9 @@ impl Run<'_> {
         let keys = (0..rows.keys.len()).filter_map(|number| rows.keys.get(number));
         let counted = keys.filter(|key| key.axis == Axis::Counted);
         report.change(Changed::Counted, counted.map(|key| key.count as u64).sum());
+        if !self.complete {
+            return writer.finish();
+        }
         if self.options.summary {
             let mut path = Vec::new();
             let mut numbers = Vec::new();
@@ -288,7 +305,7 @@ fn file_id(log: &Path) -> String {
     stem.strip_prefix("run-").unwrap_or(&stem).to_owned()
 }
 
-fn temporary_directory(logdir: &Path) -> Result<tempfile::TempDir> {
+pub(super) fn temporary_directory(logdir: &Path) -> Result<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".wandb-offline-");
     #[cfg(unix)]
