@@ -470,6 +470,17 @@ fn wall_times_that_no_calendar_has_do_not_say_when_a_run_began() {
 }
 
 #[test]
+fn a_merged_run_has_the_id_of_none_of_its_parts() {
+    let ids = |merge| {
+        let done = converted(fixtures().join("tf2/multi_run"), |o| o.merge = merge);
+        done.report.runs.iter().map(|run| run.run_id.clone()).collect::<BTreeSet<_>>()
+    };
+    let (parts, merged) = (ids(false), ids(true));
+    assert_eq!((parts.len(), merged.len()), (3, 1));
+    assert!(parts.is_disjoint(&merged));
+}
+
+#[test]
 fn what_is_not_carried_is_counted_by_kind() {
     let done = converted(fixtures().join("synthetic/event_kinds"), |_| {});
     let kinds: BTreeSet<_> =

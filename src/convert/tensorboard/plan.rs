@@ -76,7 +76,7 @@ impl<'a> Conversion<'a> {
         let make = |name: String, runs: Vec<RunFiles>| Job {
             log_dir: path.to_owned(),
             log_dir_name: log_dir_name.clone(),
-            id: run_id(&runs),
+            id: run_id(&runs, self.options.merge),
             groups: runs.into_iter().map(|run| self.group(run)).collect(),
             folded: Vec::new(),
             name,
@@ -208,8 +208,8 @@ fn convert_job(
 
 /// The id of a run: the same for the same log, wherever it lies and however far it has grown. Taken from
 /// the name of the part that began first, the name of its first file, and the wall time of its first
-/// event.
-fn run_id(runs: &[RunFiles]) -> String {
+/// event. A run that several were merged into is none of them, and must not meet them on a server.
+fn run_id(runs: &[RunFiles], merged: bool) -> String {
     let starts = runs.iter().map(|run| {
         let first = run.files.iter().find_map(|file| Some((file, first_wall_time(file)?)));
         let (file, wall_time) = match (first, run.files.first()) {
@@ -225,6 +225,9 @@ fn run_id(runs: &[RunFiles]) -> String {
         let file = file.and_then(|file| file.file_name()).unwrap_or_default();
         hasher.part(file.as_encoded_bytes());
         hasher.part(&wall_time.to_bits().to_le_bytes());
+    }
+    if merged {
+        hasher.part(b"merged");
     }
     hasher.id()
 }
