@@ -1,8 +1,10 @@
-//! Drivers: they fetch bytes and hand them to a [`Decoder`](crate::framing::Decoder), and know nothing
-//! of any format.
+//! Drivers: they fetch bytes and hand them to a [`Decoder`](crate::framing::Decoder), or take encoded
+//! bytes and hand them to a sink, and know nothing of any format.
 
 mod framed;
+mod output;
 mod source;
 
 pub use framed::{Framed, GapReport};
+pub(crate) use output::Output;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};

@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::framing::block_log::BlockEncoder;
+use crate::io::Output;
 use crate::record::RecordKind;
 use crate::wire;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -17,14 +18,10 @@ use std::path::{Path, PathBuf};
 /// This is the record level. Training loops want [`Writer`](crate::Writer).
 #[derive(Debug)]
 pub struct LogWriter<W = File> {
-    sink: W,
-    path: PathBuf,
+    output: Output<W>,
     encoder: BlockEncoder,
     num: i64,
     payload: Vec<u8>,
-    buffer: Vec<u8>,
-    /// What the first failed write failed with.
-    failed: Option<String>,
 }
 
 impl LogWriter {
@@ -33,10 +30,7 @@ impl LogWriter {
     /// # Errors
     /// When the file exists or cannot be created or written.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
-        let path = path.into();
-        let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        let file = file.map_err(|error| Error::io("create", &path, error))?;
-        let mut writer = Self::new(file, path);
+        let mut writer = Self::begin(Output::create(path.into(), REFUSAL)?);
         writer.flush()?;
         Ok(writer)
     }
@@ -46,26 +40,22 @@ impl LogWriter {
     /// # Errors
     /// When the disk refuses.
     pub fn sync(&mut self) -> Result<()> {
-        self.flush()?;
-        self.sink.sync_data().map_err(|error| self.fail(error))
+        self.output.sync(WRITE)
     }
 }
 
 impl<W: Write> LogWriter<W> {
     /// A log in `sink`, which starts with the file header. `path` names it in errors.
     pub fn new(sink: W, path: impl Into<PathBuf>) -> Self {
-        let mut buffer = Vec::new();
-        let encoder = BlockEncoder::new(&mut buffer);
-        let (path, payload) = (path.into(), Vec::new());
-        Self { sink, path, encoder, num: 0, payload, buffer, failed: None }
+        Self::begin(Output::new(sink, path.into(), REFUSAL))
     }
 
     /// Goes on with a log that so far has `offset` bytes, where a record ends, and `records` records.
     /// `sink` appends to it.
     pub fn resume(sink: W, path: impl Into<PathBuf>, offset: u64, records: i64) -> Self {
+        let output = Output::new(sink, path.into(), REFUSAL);
         let encoder = BlockEncoder::resume(offset);
-        let (path, payload, buffer) = (path.into(), Vec::new(), Vec::new());
-        Self { sink, path, encoder, num: records, payload, buffer, failed: None }
+        Self { output, encoder, num: records, payload: Vec::new() }
     }
 
     /// Adds a record of this kind. `body` is the encoded message the kind names.
@@ -85,7 +75,7 @@ impl<W: Write> LogWriter<W> {
         kind: RecordKind,
         parts: [&[u8]; N],
     ) -> Result<()> {
-        self.check()?;
+        let buffer = self.output.buffer()?;
         self.num += 1;
         self.payload.clear();
         wire::put_uint(&mut self.payload, NUM, self.num as u64);
@@ -94,7 +84,7 @@ impl<W: Write> LogWriter<W> {
         for part in parts {
             self.payload.extend_from_slice(part);
         }
-        self.encoder.record(&self.payload, &mut self.buffer);
+        self.encoder.record(&self.payload, buffer);
         Ok(())
     }
 
@@ -111,18 +101,12 @@ impl<W: Write> LogWriter<W> {
     /// # Errors
     /// When writing fails, now or earlier.
     pub fn flush(&mut self) -> Result<()> {
-        self.check()?;
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let written = self.sink.write_all(&self.buffer).and_then(|()| self.sink.flush());
-        self.buffer.clear();
-        written.map_err(|error| self.fail(error))
+        self.output.flush()
     }
 
     /// Bytes added and not yet handed to the sink.
     pub const fn buffered(&self) -> usize {
-        self.buffer.len()
+        self.output.buffered()
     }
 
     /// How many records were added.
@@ -132,12 +116,12 @@ impl<W: Write> LogWriter<W> {
 
     /// The file's name.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.output.path()
     }
 
     /// The sink.
     pub const fn get_ref(&self) -> &W {
-        &self.sink
+        self.output.get_ref()
     }
 
     /// An error if an earlier write failed, which says with what.
@@ -145,20 +129,22 @@ impl<W: Write> LogWriter<W> {
     /// # Errors
     /// After a failed write.
     pub fn check(&self) -> Result<()> {
-        match &self.failed {
-            None => Ok(()),
-            Some(reason) => Err(Error::misuse(format!(
-                "this log takes no more records since an earlier write failed ({reason})"
-            ))
-            .at(&self.path)),
-        }
+        self.output.check()
     }
 
     /// Marks the log as failed, for a reason such as a failed write elsewhere.
     pub(crate) fn fail(&mut self, error: std::io::Error) -> Error {
-        self.failed.get_or_insert_with(|| error.to_string());
-        Error::io("write to", &self.path, error)
+        self.output.fail(error, WRITE)
+    }
+
+    /// A log that starts with the file header.
+    fn begin(output: Output<W>) -> Self {
+        let mut header = Vec::new();
+        let encoder = BlockEncoder::new(&mut header);
+        Self { output: output.starting_with(header), encoder, num: 0, payload: Vec::new() }
     }
 }
 
 const NUM: u32 = 1;
+const WRITE: &str = "write to";
+const REFUSAL: &str = "this log takes no more records";

@@ -1,10 +1,11 @@
 //! Writing the events of a file.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::framing::tfrecord;
+use crate::io::Output;
 use crate::proto::tensorboard::Event;
 use prost::Message;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -33,11 +34,7 @@ use std::path::{Path, PathBuf};
 /// ```
 #[derive(Debug)]
 pub struct EventWriter<W = File> {
-    sink: W,
-    path: PathBuf,
-    buffer: Vec<u8>,
-    /// What the first failed write failed with.
-    failed: Option<String>,
+    output: Output<W>,
 }
 
 impl EventWriter {
@@ -46,10 +43,7 @@ impl EventWriter {
     /// # Errors
     /// When the file exists or cannot be created.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
-        let path = path.into();
-        let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        let file = file.map_err(|error| Error::io("create", &path, error))?;
-        Ok(Self::new(file, path))
+        Ok(Self { output: Output::create(path.into(), REFUSAL)? })
     }
 
     /// Asks the operating system to put everything handed to it on the disk.
@@ -58,14 +52,14 @@ impl EventWriter {
     /// When the disk refuses.
     pub fn sync(&mut self) -> Result<()> {
         self.flush()?;
-        self.sink.sync_data().map_err(|error| self.fail(&error, "sync"))
+        self.output.sync("sync")
     }
 }
 
 impl<W: Write> EventWriter<W> {
     /// A file in `sink`. `path` names it in errors.
     pub fn new(sink: W, path: impl Into<PathBuf>) -> Self {
-        Self { sink, path: path.into(), buffer: Vec::new(), failed: None }
+        Self { output: Output::new(sink, path.into(), REFUSAL) }
     }
 
     /// Adds an event.
@@ -86,9 +80,9 @@ impl<W: Write> EventWriter<W> {
         length: usize,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
-        self.check()?;
-        self.buffer.reserve(tfrecord::HEADER_LEN + length + tfrecord::FOOTER_LEN);
-        tfrecord::encode_with(&mut self.buffer, write);
+        let buffer = self.output.buffer()?;
+        buffer.reserve(tfrecord::HEADER_LEN + length + tfrecord::FOOTER_LEN);
+        tfrecord::encode_with(buffer, write);
         Ok(())
     }
 
@@ -97,29 +91,24 @@ impl<W: Write> EventWriter<W> {
     /// # Errors
     /// When writing fails, now or earlier.
     pub fn flush(&mut self) -> Result<()> {
-        self.check()?;
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let written = self.sink.write_all(&self.buffer).and_then(|()| self.sink.flush());
-        self.buffer.clear();
-        self.buffer.shrink_to(BUFFER_KEPT);
-        written.map_err(|error| self.fail(&error, "write to"))
+        let flushed = self.output.flush();
+        self.output.shrink_to(BUFFER_KEPT);
+        flushed
     }
 
     /// Bytes added and not yet handed to the sink.
     pub const fn buffered(&self) -> usize {
-        self.buffer.len()
+        self.output.buffered()
     }
 
     /// The file's name.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.output.path()
     }
 
     /// The sink.
     pub const fn get_ref(&self) -> &W {
-        &self.sink
+        self.output.get_ref()
     }
 
     /// An error if an earlier write failed, which says with what.
@@ -128,25 +117,11 @@ impl<W: Write> EventWriter<W> {
     /// After a failed write.
     #[inline]
     pub fn check(&self) -> Result<()> {
-        match &self.failed {
-            None => Ok(()),
-            Some(reason) => Err(self.refusal(reason)),
-        }
-    }
-
-    #[cold]
-    fn refusal(&self, reason: &str) -> Error {
-        Error::misuse(format!(
-            "this file takes no more events since an earlier write failed ({reason})"
-        ))
-        .at(&self.path)
-    }
-
-    fn fail(&mut self, error: &std::io::Error, action: &'static str) -> Error {
-        self.failed.get_or_insert_with(|| error.to_string());
-        Error::io(action, &self.path, std::io::Error::new(error.kind(), error.to_string()))
+        self.output.check()
     }
 }
 
 /// A large image must not keep its memory for good.
 const BUFFER_KEPT: usize = 1 << 20;
+
+const REFUSAL: &str = "this file takes no more events";

@@ -1,0 +1,105 @@
+//! Where bytes go: a buffer in front of a sink, and what became of writing.
+
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A buffer in front of a sink. After a failed write the sink may hold half of what it was given, so the
+/// output stays failed. Dropping it does not flush: what the caller did not flush was not promised.
+#[derive(Debug)]
+pub(crate) struct Output<W> {
+    sink: W,
+    path: PathBuf,
+    /// Completes "since an earlier write failed": what is refused then.
+    refusal: &'static str,
+    buffer: Vec<u8>,
+    /// What the first failed write failed with.
+    failed: Option<String>,
+}
+
+impl Output<File> {
+    /// An output to the new file `path`, which must not exist yet.
+    pub(crate) fn create(path: PathBuf, refusal: &'static str) -> Result<Self> {
+        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+        let file = file.map_err(|error| Error::io("create", &path, error))?;
+        Ok(Self::new(file, path, refusal))
+    }
+
+    /// Flushes, and asks the operating system to put everything on the disk; `action` completes "cannot".
+    pub(crate) fn sync(&mut self, action: &'static str) -> Result<()> {
+        self.flush()?;
+        self.sink.sync_data().map_err(|error| self.fail(error, action))
+    }
+}
+
+impl<W> Output<W> {
+    /// An output to `sink`. `path` names it in errors.
+    pub(crate) const fn new(sink: W, path: PathBuf, refusal: &'static str) -> Self {
+        Self { sink, path, refusal, buffer: Vec::new(), failed: None }
+    }
+
+    /// An output that begins with these bytes.
+    pub(crate) fn starting_with(self, bytes: Vec<u8>) -> Self {
+        Self { buffer: bytes, ..self }
+    }
+
+    /// The buffer, to add to; an error if an earlier write failed.
+    #[inline]
+    pub(crate) fn buffer(&mut self) -> Result<&mut Vec<u8>> {
+        self.check()?;
+        Ok(&mut self.buffer)
+    }
+
+    /// Bytes added and not yet handed to the sink.
+    pub(crate) const fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) const fn get_ref(&self) -> &W {
+        &self.sink
+    }
+
+    /// An error if an earlier write failed, which says with what.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(reason) => Err(self.refuse(reason)),
+        }
+    }
+
+    #[cold]
+    fn refuse(&self, reason: &str) -> Error {
+        let reason = format!("{} since an earlier write failed ({reason})", self.refusal);
+        Error::misuse(reason).at(&self.path)
+    }
+
+    /// Marks the output as failed, also for a write that failed elsewhere.
+    pub(crate) fn fail(&mut self, error: io::Error, action: &'static str) -> Error {
+        self.failed.get_or_insert_with(|| error.to_string());
+        Error::io(action, &self.path, error)
+    }
+}
+
+impl<W: Write> Output<W> {
+    /// Hands the buffer to the sink.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.check()?;
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let written = self.sink.write_all(&self.buffer).and_then(|()| self.sink.flush());
+        self.buffer.clear();
+        written.map_err(|error| self.fail(error, "write to"))
+    }
+
+    /// Gives back what the buffer holds beyond `kept` bytes.
+    pub(crate) fn shrink_to(&mut self, kept: usize) {
+        self.buffer.shrink_to(kept);
+    }
+}
