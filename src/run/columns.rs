@@ -5,7 +5,7 @@ use super::slots::Slots;
 use crate::error::{Error, Result};
 use crate::io::Source;
 use crate::log::Reader;
-use crate::record::{RawRecord, RecordKind, join_key, read_step, split_key};
+use crate::record::{ItemValue, RawRecord, RecordKind, join_key, read_step, split_key};
 use crate::wire::{Field, Fields, Malformed};
 use std::path::Path;
 
@@ -114,9 +114,7 @@ impl Columns {
         let column = self.columns.get(self.slots.get(&["_step".into()])?)?;
         match column.at(row as usize)? {
             Cell::Int(step) => Some(step),
-            Cell::Float(step) if step.fract() == 0.0 && step.abs() < 2f64.powi(63) => {
-                Some(step as i64)
-            }
+            Cell::Float(step) => ItemValue::Number(step).as_integer(),
             _ => None,
         }
     }

@@ -1,10 +1,11 @@
 //! What a conversion did.
 
+use crate::convert::report::{path_text, some_path_text};
 use crate::framing::{Gap, Tail};
 use crate::io::GapReport;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What a conversion did, run by run.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -102,17 +103,7 @@ impl RunReport {
     }
 
     pub(super) fn leave_out(&mut self, reason: Reason, what: &str, count: u64) {
-        if count == 0 {
-            return;
-        }
-        // Types come from the log, which may hold any number of them.
-        let full = self.left_out.len() >= MOST_KINDS;
-        let same = |l: &&mut LeftOut| l.reason == reason && l.what == what;
-        match self.left_out.iter_mut().find(same) {
-            Some(left_out) => left_out.count += count,
-            None if full && what != OTHER_KINDS => self.leave_out(reason, OTHER_KINDS, count),
-            None => self.left_out.push(LeftOut { reason, what: what.to_owned(), count }),
-        }
+        LeftOut::add(&mut self.left_out, reason, what, count);
     }
 
     pub(super) fn change(&mut self, change: Changed, count: u64) {
@@ -197,17 +188,8 @@ impl fmt::Display for Changed {
     }
 }
 
-/// Values that were not carried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct LeftOut {
-    /// Why.
-    pub reason: Reason,
-    /// Which kind.
-    pub what: String,
-    /// How many.
-    pub count: u64,
-}
+/// Values that were not carried over, by reason.
+pub type LeftOut = crate::convert::report::LeftOut<Reason>;
 
 /// Why values were not carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -265,15 +247,3 @@ pub struct Damage {
     /// What is wrong.
     pub what: String,
 }
-
-/// A path as text; what is not Unicode in it is replaced, for JSON has no other text.
-fn path_text<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&path.to_string_lossy())
-}
-
-fn some_path_text<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
-    path_text(path.as_deref().unwrap_or_else(|| Path::new("")), to)
-}
-
-const MOST_KINDS: usize = 100;
-const OTHER_KINDS: &str = "other kinds";
