@@ -146,6 +146,7 @@ fn kinds(carried: &Carried) -> String {
         (carried.sounds, "sound"),
         (carried.texts, "text"),
         (carried.tables, "table"),
+        (carried.meshes, "mesh"),
         (carried.hparams, "hyperparameter"),
         (carried.system, "system metric"),
         (carried.console_lines, "console line"),

@@ -49,6 +49,7 @@
 //! Memory grows with the number of keys and the largest row. A run is written under a temporary name and
 //! renamed when it is complete; what exists is never touched. [`follow`] appends to what it wrote itself.
 
+mod elements;
 mod emit;
 mod files;
 mod follow;
@@ -61,6 +62,7 @@ mod options;
 mod report;
 mod rows;
 mod run;
+mod shape;
 mod system;
 
 pub use follow::follow;
