@@ -3,6 +3,7 @@
 //! ```text
 //! options, at                        the file, its name and first events; step and wall time
 //! scalar                             numbers, encoded without a message in between
+//! tags                               no tag has values of two kinds
 //! tensor                             everything else: a tensor, and metadata at a tag's first value
 //! histogram, image, pr_curve, mesh, hparams    what is logged, checked when it is made
 //! ```
@@ -15,6 +16,7 @@ mod mesh;
 mod options;
 mod pr_curve;
 mod scalar;
+mod tags;
 mod tensor;
 mod write;
 

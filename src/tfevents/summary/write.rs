@@ -6,6 +6,7 @@ use super::mesh::{Mesh, Part};
 use super::options::SummaryWriterOptions;
 use super::pr_curve::PrCurve;
 use super::scalar::Scalars;
+use super::tags::Tags;
 use super::tensor::{self, Plugin};
 use super::{Histogram, Image};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +16,6 @@ use crate::proto::tensorboard::event::What;
 use crate::proto::tensorboard::summary::value::Value;
 use crate::tfevents::EventWriter;
 use prost::Message;
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -59,8 +59,7 @@ pub struct SummaryWriter<W: Write = File> {
     events: EventWriter<W>,
     flush_every: Duration,
     flushed: Instant,
-    /// The dashboard that each tag has values for.
-    tags: HashMap<Box<str>, Plugin>,
+    tags: Tags,
 }
 
 impl SummaryWriter {
@@ -88,7 +87,7 @@ impl SummaryWriter {
 
 impl<W: Write> SummaryWriter<W> {
     pub(super) fn new(events: EventWriter<W>, flush_every: Duration) -> Self {
-        Self { events, flush_every, flushed: Instant::now(), tags: HashMap::new() }
+        Self { events, flush_every, flushed: Instant::now(), tags: Tags::default() }
     }
 
     /// A number. TensorBoard keeps single precision; NaN and the infinities are themselves.
@@ -116,7 +115,12 @@ impl<W: Write> SummaryWriter<W> {
         }
         let mut known = true;
         for (tag, _) in values {
-            known &= !self.is_new(tag.as_ref(), Plugin::SCALARS)?;
+            let tag = tag.as_ref();
+            match self.tags.next_scalar(tag) {
+                None => known = false,
+                Some(Plugin::SCALARS) => {}
+                Some(other) => return Err(self.mixed(tag, other, Plugin::SCALARS)),
+            }
         }
         self.events.event_with(scalars.len(), |out| scalars.put(out, wall_time, at.step))?;
         if !known {
@@ -127,8 +131,7 @@ impl<W: Write> SummaryWriter<W> {
 
     #[cold]
     fn remember<T: AsRef<str>>(&mut self, scalars: &[(T, f32)]) {
-        let tags = scalars.iter().map(|(tag, _)| (tag.as_ref().into(), Plugin::SCALARS));
-        self.tags.extend(tags);
+        scalars.iter().for_each(|(tag, _)| self.tags.insert(tag.as_ref(), Plugin::SCALARS));
     }
 
     /// A histogram.
@@ -357,7 +360,7 @@ impl<W: Write> SummaryWriter<W> {
         plugin: Plugin,
         content: impl FnOnce() -> Vec<u8>,
     ) -> Result<()> {
-        if self.tags.contains_key(tag) {
+        if self.tags.get(tag).is_some() {
             return Err(Error::misuse(format!("{tag} is written already")).at(self.path()));
         }
         self.value(tag, at, plugin, content, tensor::nothing())
@@ -385,7 +388,7 @@ impl<W: Write> SummaryWriter<W> {
         let what = Some(What::Summary(tb::Summary { value: vec![value] }));
         self.events.event(&tb::Event { wall_time, step: at.step, what, ..Default::default() })?;
         if first {
-            self.tags.insert(tag.into(), plugin);
+            self.tags.insert(tag, plugin);
         }
         self.flush_if_due()
     }
@@ -395,8 +398,8 @@ impl<W: Write> SummaryWriter<W> {
     fn is_new(&self, tag: &str, plugin: Plugin) -> Result<bool> {
         match self.tags.get(tag) {
             None => Ok(true),
-            Some(known) if *known == plugin => Ok(false),
-            Some(known) => Err(self.mixed(tag, *known, plugin)),
+            Some(known) if known == plugin => Ok(false),
+            Some(known) => Err(self.mixed(tag, known, plugin)),
         }
     }
 
