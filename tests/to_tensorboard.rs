@@ -17,7 +17,9 @@ use wandb_offline::event::{ValueKind, What};
 use wandb_offline::json::Value as Json;
 use wandb_offline::proto::tensorboard as tb;
 use wandb_offline::record::{HistoryView, ItemValue, RecordKind};
-use wandb_offline::tfevents::{EventReader, Image, Mesh, Scalars, SummaryWriter, discover};
+use wandb_offline::tfevents::{
+    EventReader, Image, Mesh, Scalars, SummaryWriter, discover, is_event_file,
+};
 use wandb_offline::{Reader, Writer};
 
 /// A log directory that was written, and what was said about it.
@@ -75,7 +77,7 @@ impl LogDir {
 /// The event files directly in a directory, and their sizes.
 fn event_files(dir: &Path) -> Vec<(PathBuf, u64)> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
-    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    let files = entries.filter(|entry| is_event_file(&entry.file_name()));
     files.map(|entry| (entry.path(), entry.metadata().unwrap().len())).collect()
 }
 
@@ -587,20 +589,109 @@ fn a_run_that_is_followed_ends_as_one_converted_at_once() {
 }
 
 #[test]
-fn a_run_whose_past_would_change_is_left_as_it_is() {
+fn a_run_whose_past_changes_is_written_anew() {
     let dir = tempfile::tempdir().unwrap();
     let logdir = dir.path().join("logs");
     let run = writer(dir.path());
     run.log((("loss", 1.0), ("global_step", 100))).unwrap();
-    let (report, files) = followed(&run, &logdir, &mut |_| {
+    let foreign = "notes.txt";
+    let (report, files) = followed(&run, &logdir, &mut |rounds| {
+        match rounds {
+            1 => run.log([("loss", 2.0)]).unwrap(),
+            2 => run.config_update([("lr", 0.1)]).unwrap(),
+            3 => {
+                let place = logdir.join("run1");
+                fs::write(place.join(foreign), "mine").unwrap();
+                run.log([("loss", 3.0)]).unwrap();
+            }
+            _ => run.finish().unwrap(),
+        }
+        run.flush().ok();
+        false
+    });
+    assert_eq!((report.converted(), report.failures()), (1, 0), "{report:?}");
+    let followed = &report.runs[0];
+    let rewritten = followed.changed.iter().find(|change| change.what == Changed::Rewritten);
+    assert_eq!(rewritten.unwrap().count, 2, "the axis, and the config");
+    assert!(!files[1].starts_with(&files[0]) && files[3].starts_with(&files[2]));
+    let place = followed.directory.as_ref().unwrap();
+    assert_eq!(fs::read_to_string(place.join(foreign)).unwrap(), "mine");
+    let [(file, _)] = &event_files(place)[..] else { panic!("the old ones are gone") };
+    let options = ToOptions { console: true, summary: true, ..Default::default() };
+    let at_once = LogDir::of(&[run.dir()], &options);
+    let want = &event_files(at_once.only().directory.as_ref().unwrap())[0].0;
+    assert_eq!(fs::read(file).unwrap(), fs::read(want).unwrap());
+}
+
+#[test]
+fn what_somebody_else_touched_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let logdir = dir.path().join("logs");
+    let run = writer(dir.path());
+    run.log([("loss", 1.0)]).unwrap();
+    let (report, _) = followed(&run, &logdir, &mut |_| {
+        let (file, _) = event_files(&logdir.join("run1")).remove(0);
+        fs::write(file, "changed").unwrap();
         run.log([("loss", 2.0)]).unwrap();
         false
     });
-    let run = &report.runs[0];
-    assert!(run.error.as_ref().unwrap().contains("left as it is"), "{run:?}");
+    let failed = &report.runs[0];
+    assert!(failed.error.as_ref().unwrap().contains("left as it is"), "{failed:?}");
     assert_eq!((report.converted(), report.failures()), (0, 1));
-    let (file, _) = event_files(run.directory.as_ref().unwrap()).remove(0);
-    assert_eq!(fs::read(file).unwrap(), files[0]);
+    let (file, _) = event_files(failed.directory.as_ref().unwrap()).remove(0);
+    assert_eq!(fs::read(file).unwrap(), b"changed");
+}
+
+#[test]
+fn a_run_that_has_no_row_yet_is_refused_at_once_where_its_directory_exists() {
+    let dir = tempfile::tempdir().unwrap();
+    let logdir = dir.path().join("logs");
+    let run = writer(dir.path());
+    fs::create_dir_all(logdir.join("run1")).unwrap();
+    let (every, mut seen) = (Duration::ZERO, 0);
+    let report =
+        follow(&[run.dir()], &logdir, &ToOptions::default(), every, &mut |_| true, &mut |run| {
+            assert!(run.error.as_ref().unwrap().contains("nothing is overwritten"), "{run:?}");
+            seen += 1;
+        });
+    assert_eq!((seen, report.unwrap().failures()), (1, 1));
+    assert_eq!(fs::read_dir(logdir.join("run1")).unwrap().count(), 0);
+}
+
+#[test]
+fn system_metrics_are_appended_while_a_run_is_followed() {
+    let fixture = "fixtures/wandb/0.31.0/stats";
+    let log = wandb_offline::log::locate(fixture).unwrap().path;
+    let bytes = fs::read(&log).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (logdir, growing) = (dir.path().join("logs"), dir.path().join("run-stats.wandb"));
+    let mut length = 0;
+    let mut grow = || {
+        length = (length + 700).min(bytes.len());
+        fs::write(&growing, &bytes[..length]).unwrap();
+        length == bytes.len()
+    };
+    grow();
+    let mut sizes = Vec::new();
+    let mut wait = |_| {
+        let run = fs::read_dir(&logdir).unwrap().next().map(|entry| entry.unwrap().path());
+        if let Some(system) = run.map(|run| run.join("system")).filter(|system| system.is_dir()) {
+            sizes.push(fs::read(&event_files(&system)[0].0).unwrap());
+        }
+        grow();
+        false
+    };
+    let options = ToOptions::default();
+    let report = follow(&[&growing], &logdir, &options, Duration::ZERO, &mut wait, &mut |_| {});
+    let report = report.unwrap();
+    assert_eq!((report.converted(), report.failures()), (1, 0), "{report:?}");
+    sizes.dedup();
+    assert!(sizes.len() > 1 && sizes.windows(2).all(|pair| pair[1].starts_with(&pair[0])));
+    let at_once = LogDir::of(&[&log], &options);
+    let system = |run: &RunReport| {
+        fs::read(&event_files(&run.directory.as_ref().unwrap().join("system"))[0].0).unwrap()
+    };
+    assert_eq!(system(&report.runs[0]), system(at_once.only()));
 }
 
 #[test]

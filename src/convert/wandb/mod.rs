@@ -56,7 +56,7 @@
 //! # How
 //! A log is read three times: for what is known of the run, for the steps of each key, and to write.
 //! Memory grows with the number of keys and the largest row. A run is written under a temporary name and
-//! renamed when it is complete; what exists is never touched. [`follow`] appends to what it wrote itself.
+//! renamed when it is complete; what exists is never touched. [`follow`] goes on with what it wrote itself.
 
 mod elements;
 mod emit;

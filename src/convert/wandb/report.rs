@@ -175,6 +175,8 @@ pub enum Changed {
     JsonText,
     /// Table rows beyond those carried.
     TableRows,
+    /// Event files of a run that is followed, whose earlier data changed.
+    Rewritten,
 }
 
 impl fmt::Display for Changed {
@@ -186,6 +188,7 @@ impl fmt::Display for Changed {
             Self::LaterSecond => "moved to the second after",
             Self::JsonText => "written as JSON text",
             Self::TableRows => "rows cut off tables",
+            Self::Rewritten => "event files written anew, since earlier data changed",
         })
     }
 }

@@ -66,10 +66,14 @@ impl<'a> Batch<'a> {
         let name = names::directory(run.state.info().name(), &report.run_id);
         let directory = self.logdir.join(names::unique(&name, &mut self.names));
         if fs::symlink_metadata(&directory).is_ok() {
-            return Err(Error::misuse("already there, and nothing is overwritten").at(directory));
+            return Err(already_there(directory));
         }
         Ok(directory)
     }
+}
+
+pub(super) fn already_there(directory: PathBuf) -> Error {
+    Error::misuse("already there, and nothing is overwritten").at(directory)
 }
 
 /// Gives a directory that is complete its name.
