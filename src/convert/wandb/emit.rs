@@ -108,7 +108,15 @@ impl<'a> Emitter<'a> {
     fn single(&mut self, number: Number) -> f32 {
         let value = number.as_f64();
         let single = value as f32;
-        if f64::from(single) != value && !value.is_nan() {
+        let is_whole = match number {
+            // A large integer is not even a double.
+            Number::Int(integer) => value as i128 == integer.into(),
+            Number::UInt(integer) => value as i128 == integer.into(),
+            _ => true,
+        };
+        if !is_whole {
+            self.report.change(Changed::Rounded, 1);
+        } else if f64::from(single) != value && !value.is_nan() {
             // Of a number that was single all along the log has the shortest text.
             self.text.clear();
             put_f32(&mut self.text, single);
