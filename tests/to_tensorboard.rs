@@ -324,7 +324,7 @@ fn keys_that_are_called_like_tags_of_the_converter_stay_apart_from_them() {
     let options = ToOptions { console: true, summary: true, ..ToOptions::default() };
     let done = logged(&options, |run| {
         run.define_metric("val/*").apply().unwrap();
-        run.config_update(&[("lr", 0.1)]).unwrap();
+        run.config_update([("lr", 0.1)]).unwrap();
         run.log((("console", 1.0), ("custom_scalars__config__", 2.0), ("summary/best", 3.0)))
             .unwrap();
         let hparams = BTreeMap::from([("session_start_info", 4.0), ("session_end_info", 5.0)]);
@@ -353,7 +353,7 @@ fn keys_that_are_called_like_tags_of_the_converter_stay_apart_from_them() {
 fn hyperparameters_that_read_the_same_are_all_there() {
     let done = logged(&ToOptions::default(), |run| {
         let nested = BTreeMap::from([("b", 1)]);
-        run.config_update(&(("a", nested), ("a/b", 2), ("none", None::<f64>))).unwrap();
+        run.config_update((("a", nested), ("a/b", 2), ("none", None::<f64>))).unwrap();
         run.log([("loss", 1.0)]).unwrap();
     });
     assert_eq!(done.only().carried.hparams, 2);
