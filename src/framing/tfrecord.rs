@@ -6,9 +6,9 @@
 //!        | payload    | masked CRC-32C of the payload u32          (little-endian)
 //! ```
 //!
-//! The length has a checksum of its own, so a record with damaged data is stepped over exactly. After a
-//! damaged length the decoder looks at every byte for eight bytes followed by their checksum, with a
-//! sound record behind them where the window tells.
+//! The length has a checksum of its own, so a record with damaged data is stepped over exactly if another
+//! length, or the end, is where it should be. If it is not, or after a damaged length, the decoder looks
+//! at every byte for eight bytes followed by their checksum.
 
 use super::{Decoder, Fault, FaultKind, Gap, Piece, Step, Tail, TailKind};
 use crate::checksum::MaskedCrc32c;
@@ -99,22 +99,39 @@ impl TfRecordDecoder {
             return Step::more(0, header.whole().unwrap_or(usize::MAX));
         };
         let whole = HEADER_LEN + payload.len() + FOOTER_LEN;
-        let record = self.offset;
-        self.offset += whole as u64;
-        self.suspect = None;
-        if self.checksums {
-            let computed = MaskedCrc32c::of(payload);
-            if computed != footer {
-                let kind = FaultKind::DataChecksum { stored: footer, computed };
-                let fault = Fault { offset: record, kind };
-                if !self.suspects {
-                    return Step::gap(whole, Gap { offset: record, length: whole as u64, fault });
-                }
-                self.suspect = Some(fault);
-            }
-        }
         let payload = HEADER_LEN..HEADER_LEN + payload.len();
+        let record = self.offset;
+        let computed = match self.checksums {
+            true => MaskedCrc32c::of(window.get(payload.clone()).unwrap_or_default()),
+            false => footer,
+        };
+        self.suspect = None;
+        if computed != footer {
+            let kind = FaultKind::DataChecksum { stored: footer, computed };
+            if !self.suspects {
+                return self.step_over(window, whole, kind, at_end);
+            }
+            self.suspect = Some(Fault { offset: record, kind });
+        }
+        self.offset += whole as u64;
         Step::piece(whole, Piece { record, payload, first: true, last: true })
+    }
+
+    /// Steps over a record with damaged data, unless what follows shows that bytes of it are missing: then
+    /// sound records may begin among those that its length counts.
+    fn step_over(&mut self, window: &[u8], whole: usize, kind: FaultKind, at_end: bool) -> Step {
+        let behind = window.get(whole..).unwrap_or_default();
+        let fits = match Header::read(behind) {
+            Some(next) => next.computed() == next.stored,
+            None if at_end => behind.is_empty(),
+            None => return Step::more(0, whole + HEADER_LEN),
+        };
+        if !fits {
+            return self.start_search(kind);
+        }
+        let (offset, length) = (self.offset, whole as u64);
+        self.offset += length;
+        Step::gap(whole, Gap { offset, length, fault: Fault { offset, kind } })
     }
 
     fn start_search(&mut self, kind: FaultKind) -> Step {
