@@ -47,7 +47,7 @@
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`export`] | yes |
+//! | verbs | [`convert`], [`export`], [`recover`] | yes |
 //!
 //! # Features
 //! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
@@ -78,6 +78,7 @@ pub mod limits;
 pub mod log;
 pub mod proto;
 pub mod record;
+pub mod recover;
 pub mod rewrite;
 pub mod run;
 pub mod tfevents;

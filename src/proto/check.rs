@@ -7,9 +7,10 @@ use crate::wire::{Fields, WireValue};
 use std::str;
 
 /// Whether the bytes are a message of this type: fields of the table have its wire types, strings are
-/// UTF-8, packed numbers fill their bytes, and messages inside are sound in turn.
-pub(super) fn is_message(bytes: &[u8], of: &MessageType) -> bool {
-    check(bytes, of, DEPTH)
+/// UTF-8, packed numbers fill their bytes, and messages inside are sound in turn. They may nest as deep as
+/// prost allows, less the levels around these bytes that were `walked` before.
+pub(crate) fn is_message(bytes: &[u8], of: &MessageType, walked: u32) -> bool {
+    check(bytes, of, DEPTH.saturating_sub(walked))
 }
 
 fn check(bytes: &[u8], of: &MessageType, depth: u32) -> bool {
@@ -81,6 +82,5 @@ impl Kind {
     }
 }
 
-/// prost's recursion limit, less the three levels (summary, value, its member) that are walked before
-/// a table is asked.
-const DEPTH: u32 = 97;
+/// prost's recursion limit.
+const DEPTH: u32 = 100;
