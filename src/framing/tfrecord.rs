@@ -6,9 +6,9 @@
 //!        | payload    | masked CRC-32C of the payload u32          (little-endian)
 //! ```
 //!
-//! The length has a checksum of its own, so a record with damaged data is stepped over exactly if another
-//! length, or the end, is where it should be. If it is not, or after a damaged length, the decoder looks
-//! at every byte for eight bytes followed by their checksum.
+//! The length has a checksum of its own, so a record with damaged data is stepped over exactly; unless
+//! another one begins among its bytes, or none where it should end, for then bytes of it are missing. After
+//! a damaged length the decoder looks at every byte for eight bytes followed by their checksum.
 
 use super::{Decoder, Fault, FaultKind, Gap, Piece, Step, Tail, TailKind};
 use crate::checksum::MaskedCrc32c;
@@ -90,11 +90,7 @@ impl TfRecordDecoder {
         let Some((payload, footer)) = header.body(window) else {
             if let Some(found) = at_end.then(|| self.salvage(window)).flatten() {
                 let (claimed, limit) = (header.length, window.len() as u64);
-                let kind = FaultKind::RecordTooLarge { claimed, limit };
-                let fault = Fault { offset: self.offset, kind };
-                let gap = Gap { offset: self.offset, length: found as u64, fault };
-                self.offset += found as u64;
-                return Step::gap(found, gap);
+                return self.pass(found, FaultKind::RecordTooLarge { claimed, limit });
             }
             return Step::more(0, header.whole().unwrap_or(usize::MAX));
         };
@@ -117,8 +113,7 @@ impl TfRecordDecoder {
         Step::piece(whole, Piece { record, payload, first: true, last: true })
     }
 
-    /// Steps over a record with damaged data, unless what follows shows that bytes of it are missing: then
-    /// sound records may begin among those that its length counts.
+    /// Steps over a record with damaged data, or to what shows that bytes of it are missing.
     fn step_over(&mut self, window: &[u8], whole: usize, kind: FaultKind, at_end: bool) -> Step {
         let behind = window.get(whole..).unwrap_or_default();
         let fits = match Header::read(behind) {
@@ -126,12 +121,17 @@ impl TfRecordDecoder {
             None if at_end => behind.is_empty(),
             None => return Step::more(0, whole + HEADER_LEN),
         };
-        if !fits {
-            return self.start_search(kind);
+        match self.salvage(window.get(..whole).unwrap_or_default()) {
+            Some(found) => self.pass(found, kind),
+            None if fits => self.pass(whole, kind),
+            None => self.start_search(kind),
         }
-        let (offset, length) = (self.offset, whole as u64);
-        self.offset += length;
-        Step::gap(whole, Gap { offset, length, fault: Fault { offset, kind } })
+    }
+
+    fn pass(&mut self, length: usize, kind: FaultKind) -> Step {
+        let offset = self.offset;
+        self.offset += length as u64;
+        Step::gap(length, Gap { offset, length: length as u64, fault: Fault { offset, kind } })
     }
 
     fn start_search(&mut self, kind: FaultKind) -> Step {
@@ -166,8 +166,8 @@ impl TfRecordDecoder {
         Step::gap(at, Gap { offset: search.gap_start, length, fault: search.fault })
     }
 
-    /// At the end of the file: where a whole sound record begins among the bytes that an unfinished
-    /// record claims. If there is one, the unfinished record's length is forged.
+    /// Where a whole sound record begins among the bytes that an unfinished or damaged record claims. If
+    /// there is one, that record's length is forged, or bytes of it are missing.
     fn salvage(&mut self, window: &[u8]) -> Option<usize> {
         // Forged headers may each claim all the rest. What their checksums cost must not add up over
         // the file either, so the budget is one for all of it.

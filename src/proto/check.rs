@@ -34,17 +34,6 @@ fn check_field(value: WireValue<'_>, known: &FieldType, depth: u32) -> bool {
         (Shape::Many, WireValue::Bytes(bytes)) if known.kind.is_number() => {
             is_packed(bytes, known.kind)
         }
-        (Shape::Map, WireValue::Bytes(entry)) => {
-            depth > 0
-                && Fields::new(entry).all(|field| match field {
-                    Ok(field) if field.number == 1 => check_value(field.value, Kind::String, depth),
-                    Ok(field) if field.number == 2 => {
-                        check_value(field.value, known.kind, depth - 1)
-                    }
-                    other => other.is_ok(),
-                })
-        }
-        (Shape::Map, _) => false,
         _ => check_value(value, known.kind, depth),
     }
 }
