@@ -46,7 +46,8 @@
 //! | views | [`json`], [`record`], [`event`] | no |
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
-//! | verbs | [`convert`], [`export`] | yes |
+//! | rewriting | [`rewrite`] | yes |
+//! | verbs | [`convert`], [`export`], [`recover`] | yes |
 //!
 //! # Features
 //! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
@@ -77,6 +78,8 @@ pub mod limits;
 pub mod log;
 pub mod proto;
 pub mod record;
+pub mod recover;
+pub mod rewrite;
 pub mod run;
 pub mod tfevents;
 pub mod wire;

@@ -4,6 +4,7 @@ mod cat;
 mod export;
 mod info;
 mod list;
+mod recover;
 #[path = "../support/mod.rs"]
 mod support;
 mod to_tensorboard;
@@ -41,6 +42,8 @@ enum Command {
     Cat(cat::Args),
     /// Export the history of a run, one line per row, in full resolution.
     Export(export::Args),
+    /// Make a sound log out of a damaged one, and tell what was lost.
+    Recover(recover::Args),
     /// Convert runs to a TensorBoard log directory.
     ToTensorboard(to_tensorboard::Args),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Recover(args) => recover::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)
