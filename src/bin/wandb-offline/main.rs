@@ -4,6 +4,7 @@ mod cat;
 mod export;
 mod info;
 mod list;
+mod merge;
 #[path = "../support/mod.rs"]
 mod support;
 mod to_tensorboard;
@@ -37,6 +38,8 @@ enum Command {
     Cat(cat::Args),
     /// Export the history of a run, one line per row, in full resolution.
     Export(export::Args),
+    /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
+    Merge(merge::Args),
     /// Convert runs to a TensorBoard log directory.
     ToTensorboard(to_tensorboard::Args),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)
