@@ -47,7 +47,7 @@
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`export`], [`recover`] | yes |
+//! | verbs | [`convert`], [`export`], [`merge`], [`recover`] | yes |
 //!
 //! # Features
 //! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
@@ -76,6 +76,7 @@ pub mod io;
 pub mod json;
 pub mod limits;
 pub mod log;
+pub mod merge;
 pub mod proto;
 pub mod record;
 pub mod recover;

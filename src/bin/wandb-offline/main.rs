@@ -4,6 +4,7 @@ mod cat;
 mod export;
 mod info;
 mod list;
+mod merge;
 mod recover;
 #[path = "../support/mod.rs"]
 mod support;
@@ -44,6 +45,8 @@ enum Command {
     Export(export::Args),
     /// Make a sound log out of a damaged one, and tell what was lost.
     Recover(recover::Args),
+    /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
+    Merge(merge::Args),
     /// Convert runs to a TensorBoard log directory.
     ToTensorboard(to_tensorboard::Args),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Cat(args) => cat::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Recover(args) => recover::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)
