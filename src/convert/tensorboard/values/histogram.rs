@@ -1,6 +1,6 @@
 //! Histograms, as W&B takes them: edges, counts, at most 512 bins.
 
-use super::{Items, Rendered, Stop, put_numbers};
+use super::{Rendered, Stop, Target, put_numbers};
 use crate::event::{Elements, ScalarValue, TensorView};
 use crate::proto::tensorboard::HistogramProto;
 use prost::Message;
@@ -142,8 +142,10 @@ impl Histogram {
         Self { edges, counts }
     }
 
-    pub(super) fn render(self, items: &mut Items) -> Rendered {
+    pub(super) fn render(self, to: &mut Target<'_>) -> Rendered {
+        to.notes.rebinned += u64::from(self.counts.len() > MOST_BINS);
         let Self { edges, counts } = self.limited();
+        let items = &mut *to.items;
         items.text("_type", "histogram");
         items.put("values", |text| put_numbers(text, &counts));
         items.put("bins", |text| put_numbers(text, &edges));
