@@ -1,7 +1,7 @@
 //! What is to be converted, and the jobs that do it.
 
 use super::Progress;
-use super::fold::fold;
+use super::fold::{fold, hold_back};
 use super::keys::{IdHasher, log_dir_name};
 use super::options::{Options, Restart};
 use super::report::{ConvertReport, LogDirError};
@@ -52,12 +52,28 @@ impl<'a> Conversion<'a> {
     /// When the options are unusable. A log directory that is not there or holds no event file is an
     /// error of the report.
     pub fn plan(logdirs: &[impl AsRef<Path>], options: &'a Options) -> Result<Self> {
+        Self::plan_of(logdirs, options, false)
+    }
+
+    /// The same for runs that go on. Sub-runs that may turn out to be folded are left out.
+    pub(super) fn plan_unfinished(
+        logdirs: &[impl AsRef<Path>],
+        options: &'a Options,
+    ) -> Result<Self> {
+        Self::plan_of(logdirs, options, true)
+    }
+
+    fn plan_of(
+        logdirs: &[impl AsRef<Path>],
+        options: &'a Options,
+        unfinished: bool,
+    ) -> Result<Self> {
         options.check()?;
         let mut plan = Self {
             options,
             jobs: Vec::new(),
             existing: existing_runs(&options.output),
-            unfinished: false,
+            unfinished,
             report: ConvertReport::default(),
         };
         for path in logdirs {
@@ -88,6 +104,8 @@ impl<'a> Conversion<'a> {
         };
         let jobs: Vec<_> = if self.options.merge {
             vec![make(".".into(), runs)]
+        } else if self.options.fold_hparams && self.unfinished {
+            hold_back(runs).into_iter().map(|run| make(run.name.clone(), vec![run])).collect()
         } else if self.options.fold_hparams {
             let runs = fold(runs).into_iter().map(|(run, sub_run)| {
                 let mut job = make(run.name.clone(), vec![run]);
@@ -113,11 +131,6 @@ impl<'a> Conversion<'a> {
 
     fn fail(&mut self, path: &Path, error: String) {
         self.report.errors.push(LogDirError { path: path.to_owned(), error, is_loop: false });
-    }
-
-    /// The same of runs that go on.
-    pub(super) fn unfinished(self) -> Self {
-        Self { unfinished: true, ..self }
     }
 
     /// Leaves out runs.
