@@ -310,6 +310,10 @@ fn run_text(
     match run.status {
         RunStatus::Updated => {
             writeln!(text, "  added to the run made before: {}", count(run.rows_added, "row"))?;
+            if run.rows_replaced > 0 {
+                let rows = count(run.rows_replaced, "row");
+                writeln!(text, "  replaced in it, for they are others now: {rows}")?;
+            }
         }
         RunStatus::Unchanged => writeln!(text, "  the run made before has all of it")?,
         _ => {}
@@ -341,6 +345,18 @@ fn changes_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt:
     for rename in &run.renamed {
         let (tag, key) = (shown(&rename.tag, terminal), shown(&rename.key, terminal));
         writeln!(text, "  changed: tag \"{tag}\" has the key \"{key}\"")?;
+    }
+    if run.rebinned > 0 {
+        let histograms = count(run.rebinned, "histogram");
+        writeln!(text, "  changed: {histograms} of more than 512 bins got 512")?;
+    }
+    if run.large_texts > 0 {
+        let texts = count(run.large_texts, "text");
+        writeln!(text, "  changed: {texts} with no room in a row became tables")?;
+    }
+    if run.not_in_summary > 0 {
+        let tags = count(run.not_in_summary, "tag");
+        writeln!(text, "  changed: the last values of {tags} have no room in the summary")?;
     }
     if run.odd_wall_times > 0 {
         let events = count(run.odd_wall_times, "event");
