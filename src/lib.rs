@@ -5,6 +5,7 @@
 //! - A training loop logs with a [`Writer`]; `wandb sync` uploads what it wrote, whenever and wherever.
 //! - A [`Reader`] gives the records of a log one by one; [`run`] folds them into the state of a run or
 //!   into typed columns; [`export`] makes tables of them.
+//! - [`merge`] makes one run of the segments that a preempted or resumed one left.
 //! - [`convert`] turns TensorBoard log directories into runs, and runs into such directories. The programs
 //!   `tb2wandb` and `wandb-offline to-tensorboard` are shells around it.
 //! - A [`SummaryWriter`](tfevents::SummaryWriter) writes event files alone;

@@ -5,8 +5,8 @@ use super::segment::Segment;
 use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::proto::wandb_internal::RunRecord;
-use crate::record::RecordKind;
-use crate::rewrite::{Fate, put_item, put_message, set_bytes, splice, splice_items};
+use crate::record::{ItemValue, RecordKind};
+use crate::rewrite::{Fate, put_message, set_bytes, splice, splice_items};
 use crate::wire::{self, Field, Malformed};
 use prost::Message;
 use serde::Serialize;
@@ -110,7 +110,7 @@ fn put_config(
     let mut there = BTreeSet::new();
     splice_items(RecordKind::Config, base, out, |item, _| {
         let value = item.view.path.single().zip(match item.view.value {
-            crate::record::ItemValue::Json(text) => Value::parse(text).ok(),
+            ItemValue::Json(text) => Value::parse(text).ok(),
             _ => None,
         });
         let holds = value.filter(|(key, value)| {
@@ -119,11 +119,19 @@ fn put_config(
         Ok::<_, Malformed>(if holds.is_some() { Fate::Keep } else { Fate::Drop })
     })?;
     for (key, value) in config.iter().filter(|(key, _)| *key != LINEAGE && !there.contains(*key)) {
-        put_item(UPDATE, [key.as_str()], &value.to_string(), out);
+        put_entry(key, value, out)?;
     }
-    put_item(UPDATE, [INTERNAL], &internal(plan).to_string(), out);
-    put_item(UPDATE, [LINEAGE], &lineage(plan).to_string(), out);
-    Ok(())
+    put_entry(INTERNAL, &internal(plan), out)?;
+    put_entry(LINEAGE, &lineage(plan), out)
+}
+
+/// Appends a key of the config, in the form in which clients write those.
+fn put_entry(key: &str, value: &Value, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    put_message(out, UPDATE, |out| {
+        wire::put_bytes(out, KEY, key.as_bytes());
+        wire::put_bytes(out, VALUE_JSON, value.to_string().as_bytes());
+        Ok(())
+    })
 }
 
 /// What the run records of the segments say under `_wandb`.
@@ -178,3 +186,5 @@ const RUN_ID: u32 = 1;
 const CONFIG: u32 = 4;
 const TAGS: u32 = 10;
 const UPDATE: u32 = 1;
+const KEY: u32 = 1;
+const VALUE_JSON: u32 = 16;

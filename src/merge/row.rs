@@ -80,16 +80,21 @@ impl Change<'_> {
             (Some(value), _) if self.runtime_offset.fract() == 0.0 => {
                 ItemValue::Integer(value.saturating_add(self.runtime_offset as i64))
             }
-            (Some(value), _) => ItemValue::Number(value as f64 + self.runtime_offset),
-            (None, ItemValue::Number(value)) => ItemValue::Number(value + self.runtime_offset),
+            (Some(value), _) => self.later(value as f64),
+            (None, ItemValue::Number(value)) => self.later(value),
             (None, ItemValue::Json(text)) => match number(text) {
-                Some(value) => ItemValue::Number(value.as_f64() + self.runtime_offset),
+                Some(value) => self.later(value.as_f64()),
                 None => return Ok(Fate::Keep),
             },
             _ => return Ok(Fate::Keep),
         };
         item.put_with_value(value, out)?;
         Ok(Fate::Drop)
+    }
+
+    /// In whole nanoseconds, which is what clients measure.
+    fn later(&self, runtime: f64) -> ItemValue<'static> {
+        ItemValue::Number(((runtime + self.runtime_offset) * 1e9).round() / 1e9)
     }
 }
 
