@@ -12,7 +12,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("views", &["json", "record", "event"]),
     ("files", &["io", "log", "tfevents"]),
     ("runs", &["run", "writer"]),
-    ("verbs", &["convert", "export"]),
+    ("rewriting", &["rewrite"]),
+    ("verbs", &["convert", "export", "merge", "recover"]),
 ];
 
 #[test]
