@@ -83,6 +83,8 @@ pub mod record;
 pub mod recover;
 pub mod rewrite;
 pub mod run;
+#[cfg(feature = "sync")]
+pub mod sync;
 pub mod tfevents;
 pub mod wire;
 pub mod writer;

@@ -21,7 +21,11 @@ impl SyncReport {
 
     /// Whether anything is stored, or was already.
     pub fn has_stored(&self) -> bool {
-        self.runs.iter().any(|run| run.status != RunStatus::Failed)
+        let stored = |status| {
+            use RunStatus::{Already, Open, Partly, Synced};
+            matches!(status, Synced | Already | Open | Partly)
+        };
+        self.runs.iter().any(|run| stored(run.status))
     }
 }
 

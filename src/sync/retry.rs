@@ -73,7 +73,7 @@ impl Patience {
 
 /// Whether a status may go away by itself: too busy, or broken for the moment. A 409 does so only for
 /// upserts, where two of them met. A 408 to an upload is a slow line.
-const fn is_temporary(kind: RequestKind, status: u16) -> bool {
+fn is_temporary(kind: RequestKind, status: u16) -> bool {
     match status {
         429 => true,
         409 => matches!(kind, RequestKind::GraphQl("UpsertBucket")),

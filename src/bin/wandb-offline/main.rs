@@ -8,6 +8,8 @@ mod merge;
 mod recover;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "sync")]
+mod sync;
 mod to_tensorboard;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +49,9 @@ enum Command {
     Recover(recover::Args),
     /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
     Merge(merge::Args),
+    /// Upload runs to a W&B server. Killed and run again, it sends nothing twice and leaves nothing out.
+    #[cfg(feature = "sync")]
+    Sync(sync::Args),
     /// Convert runs to a TensorBoard log directory.
     ToTensorboard(to_tensorboard::Args),
 }
@@ -59,6 +64,8 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Merge(args) => merge::run(&args),
+        #[cfg(feature = "sync")]
+        Command::Sync(args) => sync::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)

@@ -14,7 +14,7 @@ mod answers;
 mod graphql;
 
 pub(crate) use answers::{
-    Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, parse_headers, read,
+    Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, read,
 };
 pub(crate) use graphql::{Operation, operations};
 

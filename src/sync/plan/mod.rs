@@ -20,11 +20,14 @@ mod console;
 mod files;
 mod greeting;
 mod local;
+mod align;
 mod rows;
 mod streams;
 
+pub(crate) use align::find_row;
 pub(crate) use artifacts::part_length;
 pub(crate) use files::is_contained;
+pub(crate) use greeting::target;
 pub use local::{LocalFile, Measured, Unreadable};
 
 use crate::error::Result;
@@ -320,6 +323,11 @@ impl Plan {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Takes note of something in the log that could not be uploaded.
+    pub fn note(&mut self, problem: String) {
+        self.problems.push(problem);
     }
 
     /// The log has ended, after `length` bytes.
@@ -723,6 +731,11 @@ impl Plan {
             problems.extend(self.artifacts.reports().iter().filter_map(|found| found.problem()));
         }
         problems
+    }
+
+    /// How many rows the server has acknowledged.
+    pub fn receipt_rows(&self) -> u64 {
+        self.ledger.places.map_or(0, |places| places.history.acknowledged)
     }
 
     /// What the server has acknowledged.
