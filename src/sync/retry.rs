@@ -35,6 +35,12 @@ pub(crate) enum Next {
 }
 
 impl Patience {
+    /// Tries as often, and waits no longer than this in between.
+    #[must_use]
+    pub fn waiting_at_most(self, longest: Duration) -> Self {
+        Self { first_wait: self.first_wait.min(longest), longest_wait: longest, ..self }
+    }
+
     /// What to do after the `tried`-th try (from 1) of a request. `chance` is between 0 and 1; `now` is
     /// in seconds since 1970.
     pub(crate) fn next(

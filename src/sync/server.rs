@@ -80,6 +80,25 @@ impl Server {
         Self::resolve(&Environ::of_process(), Path::new("."))
     }
 
+    /// The server at a base URL, with an API key; all else as it usually is.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn new(base: &str, key: Secret) -> Result<Self> {
+        let base = base_url("base", base)?;
+        Ok(Self {
+            app: app_url(&base),
+            base,
+            credentials: Credentials::Key(key),
+            source: "the program".to_owned(),
+            headers: Vec::new(),
+            insecure: false,
+            certificates: None,
+            proxies: [None, None],
+            patience: Patience::default(),
+        })
+    }
+
     fn resolve(environ: &Environ, dir: &Path) -> Result<Self> {
         let settings = Settings::read(environ, dir)?;
         let base = match environ.text("WANDB_BASE_URL")? {
