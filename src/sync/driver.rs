@@ -1,10 +1,11 @@
 //! Drives plans: reads logs, sends requests, measures files, keeps ledgers. Threads are here and nowhere else.
 
+use super::audit::{Check, Expected};
 use super::ledger::{Ledger, LedgerFile, LogMark, replace, with_suffix};
 use super::local::{LocalFiles, measure};
 use super::options::{Stop, SyncOptions};
 use super::paths::{Candidate, select};
-use super::plan::{Outcome, Plan, PlanOptions, Step, Ticket, find_row};
+use super::plan::{Outcome, Plan, PlanOptions, Step, Ticket, find_row, tail_request};
 use super::report::{Receipt, RunReport, RunStatus, SyncReport};
 use super::sender::Sender;
 use super::server::Server;
@@ -118,9 +119,10 @@ impl Session<'_> {
     /// Uploads the logs of one run. One that failed keeps those after it back, for they go on where it ends.
     fn group(&self, group: &[Candidate]) -> Vec<RunReport> {
         let mut reports: Vec<RunReport> = Vec::new();
-        for (i, candidate) in group.iter().enumerate() {
-            let failed = reports.last().is_some_and(|report| {
-                !matches!(report.status, RunStatus::Synced | RunStatus::Already | RunStatus::Planned)
+        let mut ends = None;
+        for candidate in group {
+            let failed = reports.last().is_some_and(|report: &RunReport| {
+                report.status != RunStatus::Planned && report.receipt.log_bytes == 0
             });
             let report = if failed {
                 let reason = "an earlier log of this run is not stored yet".to_owned();
@@ -129,9 +131,13 @@ impl Session<'_> {
                 report(candidate, RunStatus::Planned, Vec::new())
             } else {
                 (self.observe)(Event::Started { log: &candidate.log.path });
-                self.log(candidate, i > 0).unwrap_or_else(|error| {
-                    report(candidate, RunStatus::Failed, vec![error.to_string()])
-                })
+                match self.checked(candidate, ends) {
+                    Ok((report, behind)) => {
+                        ends = Some(behind);
+                        report
+                    }
+                    Err(error) => report(candidate, RunStatus::Failed, vec![error.to_string()]),
+                }
             };
             (self.observe)(Event::Ended { report: &report });
             reports.push(report);
@@ -139,27 +145,92 @@ impl Session<'_> {
         reports
     }
 
-    /// Uploads a log; `continues` one of the same run.
-    fn log(&self, candidate: &Candidate, continues: bool) -> Result<RunReport> {
+    /// Uploads a log, and compares afterwards if that is wanted. What the server turns out not to have is sent,
+    /// once.
+    fn checked(
+        &self,
+        candidate: &Candidate,
+        behind: Option<[u64; 3]>,
+    ) -> Result<(RunReport, [u64; 3])> {
+        let (mut report, ends) = self.log(candidate, behind)?;
+        if !self.options.audit && !self.options.repair {
+            return Ok((report, ends));
+        }
+        let mut checks = self.audit(candidate)?;
+        if self.options.repair && checks.iter().any(|check| !check.agrees) {
+            self.forget(candidate, &checks)?;
+            report = self.log(candidate, behind)?.0;
+            checks = self.audit(candidate)?;
+        }
+        let problems = checks.iter().filter_map(Check::problem);
+        report.problems.extend(problems);
+        if report.status.is_fine() && checks.iter().any(|check| !check.agrees) {
+            report.status = RunStatus::Partly;
+        }
+        report.checks = checks;
+        Ok((report, ends))
+    }
+
+    /// Asks the server what it has of a log.
+    fn audit(&self, candidate: &Candidate) -> Result<Vec<Check>> {
         let log = &candidate.log.path;
+        let Some(ledger) = self.ledger(candidate)?.1 else { return Ok(Vec::new()) };
+        let expected = Expected::of(log, ledger.starting_step)?;
+        let request = tail_request(&ledger.entity, &ledger.project, &ledger.run);
+        let answer = self.sender.send(&request);
+        let checks = answer.and_then(|answer| expected.compare(&ledger, &answer));
+        checks.map_err(|reason| Error::misuse(format!("the audit failed: {reason}")).at(log))
+    }
+
+    /// Takes out of the ledger what the server turned out not to have.
+    fn forget(&self, candidate: &Candidate, checks: &[Check]) -> Result<()> {
+        let (file, Some(mut ledger)) = self.ledger(candidate)? else { return Ok(()) };
+        ledger.whole = false;
+        if checks.iter().any(|check| check.what == Check::RUN) {
+            let Ledger { server, log, .. } = ledger;
+            return file.save(&Ledger { server, log, ..Ledger::default() }, true);
+        }
+        let Some(places) = &mut ledger.places else { return Ok(()) };
+        let streams = [&mut places.history, &mut places.events, &mut places.console];
+        for (place, check) in streams.into_iter().zip(checks) {
+            let found = check.server.parse().unwrap_or(0_u64).saturating_sub(place.base);
+            place.acknowledged = place.acknowledged.min(found);
+        }
+        // The end is told again, and with it the summary.
+        ledger.complete = None;
+        file.save(&ledger, true)
+    }
+
+    fn ledger(&self, candidate: &Candidate) -> Result<(LedgerFile, Option<Ledger>)> {
         let (entity, project, id) = &candidate.target;
-        let key = [self.server.base.as_str(), entity, project, id];
-        let (file, mut ledger) = LedgerFile::lock(log, &key)?;
+        LedgerFile::lock(&candidate.log.path, &[&self.server.base, entity, project, id])
+    }
+
+    /// Uploads a log, behind the lines of one of the same run if there is one. Also tells where its own end.
+    fn log(
+        &self,
+        candidate: &Candidate,
+        behind: Option<[u64; 3]>,
+    ) -> Result<(RunReport, [u64; 3])> {
+        let log = &candidate.log.path;
+        let (file, mut ledger) = self.ledger(candidate)?;
         if let Some(ledger) = &ledger {
             if !ledger.log.fits(log)? {
                 let reason = "its ledger is of another log; move the .sync file beside it away";
                 return Err(Error::misuse(reason).at(log));
             }
-            if ledger.stored == candidate.log.size
+            if ledger.whole
+                && ledger.stored == candidate.log.size
                 && (ledger.complete.is_some() || !self.options.finish)
             {
-                return Ok(self.stored_before(candidate, ledger));
+                return Ok((self.stored_before(candidate, ledger), ledger.ends()));
             }
         }
         let options = PlanOptions {
             overrides: self.options.overrides.clone(),
             finish: self.options.finish.then_some(1),
-            continues: continues || self.options.append,
+            continues: behind.is_some() || self.options.append,
+            at_least: behind.unwrap_or_default(),
             live: false,
             batch: self.batch,
             starting_step: syncstate(log),
@@ -179,7 +250,7 @@ impl Session<'_> {
             };
             run.drive()?;
             if !run.plan.wants_restart() {
-                return Ok(run.report(candidate));
+                return Ok((run.report(candidate), run.plan.ledger().ends()));
             }
             ledger = Some(run.plan.ledger().clone());
         }
@@ -189,6 +260,7 @@ impl Session<'_> {
         let places = ledger.places.unwrap_or_default();
         let status = if ledger.complete.is_some() { RunStatus::Already } else { RunStatus::Open };
         let receipt = Receipt {
+            log_bytes: ledger.stored,
             rows: places.history.acknowledged,
             events: places.events.acknowledged,
             console_lines: places.console.acknowledged,
@@ -238,11 +310,7 @@ impl Upload<'_> {
                 while let Some((ticket, step)) = self.plan.next_step() {
                     under_way += self.start(scope, &sender, ticket, step)?;
                 }
-                let text = self.plan.take_console_text();
-                if !text.is_empty() {
-                    let failed = |error| Error::io("write to a temporary file for", self.log, error);
-                    self.files.add_console(&text).map_err(failed)?;
-                }
+                self.spool()?;
                 if self.plan.is_finished() {
                     return Ok(());
                 }
@@ -260,6 +328,16 @@ impl Upload<'_> {
                 }
             }
         })
+    }
+
+    /// Moves the console output from memory to a file.
+    fn spool(&mut self) -> Result<()> {
+        let text = self.plan.take_console_text();
+        if text.is_empty() {
+            return Ok(());
+        }
+        let failed = |error| Error::io("write to a temporary file for", self.log, error);
+        self.files.add_console(&text).map_err(failed)
     }
 
     fn wait(&mut self, outcomes: &Receiver<(Ticket, Outcome)>) -> Result<usize> {
@@ -331,7 +409,7 @@ impl Upload<'_> {
                 });
                 return Ok(1);
             }
-            Step::Measure(file) => match self.files.find(&file) {
+            Step::Measure(file) => match self.spool().map(|()| self.files.find(&file))? {
                 Ok(path) => {
                     scope.spawn(move || {
                         let _ = outcomes.send((ticket, Outcome::Measured(measure(path))));
@@ -395,6 +473,7 @@ fn report(candidate: &Candidate, status: RunStatus, problems: Vec<String>) -> Ru
         url: None,
         run: Some(format!("{entity}/{project}/{run}")),
         name: None,
+        checks: Vec::new(),
         receipt: Receipt::default(),
     }
 }

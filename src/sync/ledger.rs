@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// What of a log is on a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Ledger {
     /// The base URL of the server.
@@ -45,8 +46,19 @@ pub struct Ledger {
     pub alerts: u64,
     /// The server was told that the run has ended, and how.
     pub complete: Option<i32>,
-    /// How long the log was, in bytes, when all of it was stored; 0 before.
+    /// How long the log was, in bytes, when all of its lines were stored; 0 before.
     pub stored: u64,
+    /// Files, artifacts and alerts were stored as well then, and nothing had to be left out.
+    pub whole: bool,
+}
+
+impl Ledger {
+    /// The places behind the lines that are stored.
+    pub(crate) fn ends(&self) -> [u64; 3] {
+        let places = self.places.unwrap_or_default();
+        let end = |place: Place| place.base + place.acknowledged;
+        [end(places.history), end(places.events), end(places.console)]
+    }
 }
 
 /// The first bytes of a log.

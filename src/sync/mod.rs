@@ -38,6 +38,7 @@
 //! | files are made in memory | `files/` is overwritten | nothing is overwritten |
 
 pub mod api;
+mod audit;
 mod budget;
 mod driver;
 mod http;
@@ -53,6 +54,7 @@ mod server;
 mod transport;
 mod yaml;
 
+pub use audit::Check;
 pub use driver::{Event, sync};
 pub use http::HttpTransport;
 pub use options::{Stop, SyncOptions};

@@ -22,6 +22,10 @@ pub struct SyncOptions {
     pub finish: bool,
     /// If the server has other rows of a run already, go on after them.
     pub append: bool,
+    /// Ask the server afterwards what it has, also of runs that were synced before, and compare.
+    pub audit: bool,
+    /// Send what the server turns out not to have.
+    pub repair: bool,
     /// Runs at a time.
     pub runs_at_once: usize,
     /// Directories that may be read besides the run's own and those where artifacts are staged.
@@ -40,6 +44,8 @@ impl Default for SyncOptions {
             salvage: true,
             finish: false,
             append: false,
+            audit: false,
+            repair: false,
             runs_at_once: RUNS_AT_ONCE,
             allow: Vec::new(),
             staging: Vec::new(),

@@ -85,7 +85,7 @@ fn identity(path: &Path) -> PathBuf {
 fn skipped(log: &LogFile, options: &SyncOptions) -> Option<String> {
     let dir = log.dir().canonicalize().ok();
     let dir = dir.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-    if log.synced && !options.include_synced {
+    if log.synced && !options.include_synced && !options.audit && !options.repair {
         return Some("it is marked as synced; --include-synced uploads it all the same".into());
     }
     if dir.starts_with("run-") && !options.include_online {
@@ -102,6 +102,7 @@ fn left_out(log: &LogFile, status: RunStatus, reason: String) -> RunReport {
         url: None,
         run: None,
         name: None,
+        checks: Vec::new(),
         receipt: Receipt::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! What a sync did: receipts.
 
+use super::audit::Check;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -45,6 +46,8 @@ pub struct RunReport {
     pub run: Option<String>,
     /// The run's name, as the server has it.
     pub name: Option<String>,
+    /// What the server was asked for afterwards.
+    pub checks: Vec<Check>,
     /// What the log holds and the server has acknowledged.
     #[serde(flatten)]
     pub receipt: Receipt,
@@ -82,6 +85,8 @@ impl RunStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Receipt {
+    /// The length of the log in bytes, if all of its lines are stored; else 0.
+    pub log_bytes: u64,
     /// Rows of history that are stored.
     pub rows: u64,
     /// The step of the last row.

@@ -43,12 +43,13 @@ fn resumed(log: &Path) {
         if let Some(RecordType::Run(run)) = &mut record.record_type {
             run.resume = true;
         }
+        record.num = 0;
         records.push(prost::Message::encode_to_vec(&record));
     }
     std::fs::remove_file(log).unwrap();
     let mut writer = LogWriter::create(log).unwrap();
     for record in &records {
-        writer.payload(record).unwrap();
+        writer.fields(record).unwrap();
     }
     writer.flush().unwrap();
 }

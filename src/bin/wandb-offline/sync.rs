@@ -53,6 +53,12 @@ pub(crate) struct Args {
     /// If the server has other rows of a run already, go on after them.
     #[arg(long)]
     append: bool,
+    /// Ask the server afterwards what it has, and compare with the log; also of runs that were synced before.
+    #[arg(long)]
+    audit: bool,
+    /// As --audit, and send what the server turns out not to have.
+    #[arg(long)]
+    repair: bool,
     /// Read files in this directory as well, where links in a run's files/ or its artifacts lead.
     #[arg(long, value_name = "DIR")]
     allow: Vec<PathBuf>,
@@ -118,6 +124,8 @@ impl Args {
         options.salvage = !self.no_salvage;
         options.finish = self.finish;
         options.append = self.append;
+        options.audit = self.audit;
+        options.repair = self.repair;
         options.allow.clone_from(&self.allow);
         options.staging.clone_from(&self.staging);
         options.dry_run = self.dry_run;
@@ -237,6 +245,10 @@ fn run_text(text: &mut String, args: &Args, run: &RunReport, terminal: bool) -> 
         count(sizes, "byte"),
         count(receipt.artifacts.len() as u64, "artifact"),
     )?;
+    for check in &run.checks {
+        let agrees = if check.agrees { "as the log has it" } else { "NOT as the log has it" };
+        writeln!(text, "  audit: {}: {agrees}", check.what)?;
+    }
     if args.verbose {
         for file in &receipt.files {
             let name = shown(&file.name, terminal);

@@ -34,7 +34,7 @@ pub(crate) fn find_row(log: &Path, starting_step: i64, line: &str) -> Result<Opt
 }
 
 /// Whether two values mean the same: 1 is 1.0.
-fn is_same(a: &Value, b: &Value) -> bool {
+pub(crate) fn is_same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len()

@@ -13,9 +13,9 @@
 
 use super::{Errands, Outcome, Phase, Plan, PlanOptions, Saved, Step, config};
 use crate::json::Value;
-use crate::run::{RunInfo, RunState};
+use crate::run::RunInfo;
 use crate::sync::api::{Answer, Bucket, Operation, Tail, operations};
-use crate::sync::ledger::{Ledger, Place, Places};
+use crate::sync::ledger::{Place, Places};
 
 /// How far the greeting has come.
 #[derive(Debug, Default)]
@@ -54,23 +54,6 @@ struct Told {
 }
 
 impl Greeting {
-    /// Takes note of the run record.
-    pub(super) fn meet(&mut self, run: &RunState, options: &PlanOptions, ledger: &Ledger) {
-        if self.next.is_some() || self.told.is_some() || self.asked {
-            return;
-        }
-        let info = run.info();
-        let record = info.run();
-        let resumes = record.is_some_and(|record| record.resume) || options.continues;
-        let rewinds = info.branch_point().is_some_and(|point| point.run == info.run_id());
-        self.next = Some(match ledger.places {
-            Some(_) => Question::Upsert,
-            None if rewinds => Question::Rewind,
-            None if resumes => Question::Tail,
-            None => Question::Upsert,
-        });
-    }
-
     /// Whether no record may be taken until the server has answered: steps begin where it says.
     pub(super) const fn holds_records(&self) -> bool {
         let before = matches!(self.next, Some(Question::Tail | Question::Rewind));
@@ -84,6 +67,29 @@ impl Greeting {
 }
 
 impl Plan {
+    /// Takes note of the run record.
+    pub(super) fn meet(&mut self) {
+        let greeting = &self.greeting;
+        if greeting.next.is_some() || greeting.told.is_some() || greeting.asked {
+            return;
+        }
+        let info = self.run.info();
+        let resumes = info.run().is_some_and(|record| record.resume) || self.options.continues;
+        let branch = info.branch_point().filter(|point| !point.run.is_empty());
+        let rewinds = branch.is_some_and(|point| point.run == info.run_id());
+        let forked_at = branch.filter(|_| !rewinds).map(|point| point.value as i64);
+        self.greeting.next = Some(match self.ledger.places {
+            Some(_) => Question::Upsert,
+            None if rewinds => Question::Rewind,
+            None if resumes => Question::Tail,
+            None => Question::Upsert,
+        });
+        // A fork goes on with the steps of the run it leaves; the server knows that run's rows.
+        if let (Some(step), None, None) = (forked_at, self.ledger.places, self.options.starting_step) {
+            self.start_at(step.saturating_add(1));
+        }
+    }
+
     pub(super) fn greeting_step(&mut self) -> Option<(Errands, Step)> {
         if self.greeting.asked {
             return None;
@@ -100,7 +106,8 @@ impl Plan {
         self.greeting.asked = true;
         let step = match question {
             Question::Tail | Question::Strangers => {
-                Step::Send(operations::RUN_RESUME_STATUS.request(self.run_variables()))
+                let (entity, project, run) = target(self.run.info(), &self.options);
+                Step::Send(tail_request(&entity, &project, &run))
             }
             Question::Rewind => Step::Send(operations::REWIND_RUN.request(self.rewind_variables())),
             Question::Upsert => {
@@ -184,9 +191,14 @@ impl Plan {
         let [Some(history), Some(events), Some(console)] = counted else {
             return Err("the server does not say how many lines it has".to_owned());
         };
-        let at = |base| Place { base, acknowledged: 0 };
-        self.ledger.places =
-            Some(Places { history: at(history), events: at(events), console: at(console) });
+        // A server may be late to count the lines of the log before.
+        let [first, second, third] = self.options.at_least;
+        let at = |count: u64, least| Place { base: count.max(least), acknowledged: 0 };
+        self.ledger.places = Some(Places {
+            history: at(history, first),
+            events: at(events, second),
+            console: at(console, third),
+        });
         if history > 0 && self.options.starting_step.is_none() {
             self.start_at(last_step(&tail).saturating_add(1));
         }
@@ -258,15 +270,6 @@ impl Plan {
 
 // What is said of the run.
 impl Plan {
-    fn run_variables(&self) -> Value {
-        let (entity, project, name) = target(self.run.info(), &self.options);
-        Value::from_iter([
-            ("project", text(&project)),
-            ("entity", text(&entity)),
-            ("name", name.as_str().into()),
-        ])
-    }
-
     fn rewind_variables(&self) -> Value {
         let (entity, project, name) = target(self.run.info(), &self.options);
         let point = self.run.info().branch_point().cloned().unwrap_or_default();
@@ -365,6 +368,15 @@ pub(crate) fn target(info: &RunInfo, options: &PlanOptions) -> (String, String, 
         or(&over.project, info.project()),
         or(&over.run_id, info.run_id()),
     )
+}
+
+/// Asks what the server has of a run. Entity and project may be empty.
+pub(crate) fn tail_request(entity: &str, project: &str, run: &str) -> super::Request {
+    operations::RUN_RESUME_STATUS.request(Value::from_iter([
+        ("project", text(project)),
+        ("entity", text(entity)),
+        ("name", run.into()),
+    ]))
 }
 
 /// The last step that the server has: of its last row, else of the summary.

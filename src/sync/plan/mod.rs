@@ -24,10 +24,10 @@ mod align;
 mod rows;
 mod streams;
 
-pub(crate) use align::find_row;
+pub(crate) use align::{find_row, is_same};
 pub(crate) use artifacts::part_length;
 pub(crate) use files::is_contained;
-pub(crate) use greeting::target;
+pub(crate) use greeting::{tail_request, target};
 pub use local::{LocalFile, Measured, Unreadable};
 
 use crate::error::Result;
@@ -44,9 +44,10 @@ use console::Console;
 use files::{Content, FileStep, Files};
 use greeting::Greeting;
 use prost::Message;
-use rows::Rows;
+pub(crate) use rows::Rows;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
+pub(crate) use streams::LONGEST_LINE;
 use streams::{Extras, StreamKind, Streams};
 
 /// What is to be different from what the log says.
@@ -80,6 +81,9 @@ pub struct PlanOptions {
     /// The log goes on where another one of the same run ended: its lines go behind those that the server
     /// has, and its steps go on from theirs.
     pub continues: bool,
+    /// Lines of history, events and console that the server is known to have of such a run, even if it has
+    /// not counted them yet.
+    pub at_least: [u64; 3],
     /// The log is still being written: send what there is at a steady pace.
     pub live: bool,
     /// How many bytes of lines make a batch.
@@ -94,6 +98,7 @@ impl Default for PlanOptions {
             overrides: Overrides::default(),
             finish: None,
             continues: false,
+            at_least: [0; 3],
             live: false,
             batch: BATCH,
             starting_step: None,
@@ -280,7 +285,7 @@ impl Plan {
                 }
                 let line = self.rows.line(message).map_err(|error| record.malformed(error))?;
                 if !self.streams.push(StreamKind::History, line) {
-                    let (length, longest) = (line.len(), streams::LONGEST_LINE);
+                    let (length, longest) = (line.len(), LONGEST_LINE);
                     self.problems.push(format!(
                         "a row was left out: {length} bytes are more than the {longest} a row may have"
                     ));
@@ -311,7 +316,7 @@ impl Plan {
             _ => self.run.apply(record)?,
         }
         match body.kind {
-            RecordKind::Run => self.greeting.meet(&self.run, &self.options, &self.ledger),
+            RecordKind::Run => self.meet(),
             RecordKind::Preempting => self.preempting = true,
             RecordKind::Output | RecordKind::OutputRaw | RecordKind::OutputLogger => {
                 if self.features == Features::Unneeded {
@@ -463,20 +468,8 @@ impl Plan {
         }
     }
 
-    /// The whole summary as it is now; `None` if it is empty.
     fn summary_line(&self) -> Option<String> {
-        let Value::Object(mut members) = self.run.summary() else { return None };
-        if let Some(step) = self.rows.last_step()
-            && members.get("_step").and_then(Value::as_i64).is_some_and(|found| found < step)
-            && self.ledger.starting_step > 0
-        {
-            members.insert("_step".into(), Value::Int(step));
-        }
-        let internal = self.run.summary_internal();
-        if !internal.is_null() {
-            members.insert("_wandb".into(), internal);
-        }
-        (!members.is_empty()).then(|| Value::Object(members).to_string())
+        summary_line(&self.run, self.rows.last_step(), self.ledger.starting_step)
     }
 
     /// Hands on the console lines that can no longer change: all but the last `window`.
@@ -576,6 +569,7 @@ impl Plan {
     fn close(&mut self) {
         self.phase = Phase::Closed;
         self.ledger.stored = self.log_length;
+        self.ledger.whole = self.problems().is_empty();
         self.saved = Saved::No { durable: true };
     }
 
@@ -742,6 +736,7 @@ impl Plan {
     pub fn receipt(&self) -> Receipt {
         let places = self.ledger.places.unwrap_or_default();
         Receipt {
+            log_bytes: self.ledger.stored,
             rows: places.history.acknowledged,
             last_step: self.rows.last_step(),
             events: places.events.acknowledged,
@@ -752,6 +747,26 @@ impl Plan {
             exit_code: self.ledger.complete,
         }
     }
+}
+
+/// The whole summary of a run as it is now; `None` if it is empty. Its step goes with those of the rows.
+pub(crate) fn summary_line(
+    run: &RunState,
+    last_step: Option<i64>,
+    starting_step: i64,
+) -> Option<String> {
+    let Value::Object(mut members) = run.summary() else { return None };
+    if let Some(step) = last_step
+        && starting_step > 0
+        && members.get("_step").and_then(Value::as_i64).is_some_and(|found| found < step)
+    {
+        members.insert("_step".into(), Value::Int(step));
+    }
+    let internal = run.summary_internal();
+    if !internal.is_null() {
+        members.insert("_wandb".into(), internal);
+    }
+    (!members.is_empty()).then(|| Value::Object(members).to_string())
 }
 
 /// Where the lines of a run go.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// Makes lines of history records, one after another.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     slots: Slots,
     keys: Vec<Key>,
     /// The lowest step the next row may have.
@@ -36,17 +36,17 @@ struct Key {
 
 impl Rows {
     /// Lines whose steps begin at `starting_step` or later.
-    pub(super) fn new(starting_step: i64) -> Self {
+    pub(crate) fn new(starting_step: i64) -> Self {
         Self { slots: Slots::default(), keys: Vec::new(), next: starting_step, row: 0, line: Vec::new() }
     }
 
     /// The step of the last row.
-    pub(super) const fn last_step(&self) -> Option<i64> {
+    pub(crate) const fn last_step(&self) -> Option<i64> {
         if self.row == 0 { None } else { Some(self.next.saturating_sub(1)) }
     }
 
     /// The line of a `HistoryRecord`.
-    pub(super) fn line(&mut self, message: &[u8]) -> Result<&str, Malformed> {
+    pub(crate) fn line(&mut self, message: &[u8]) -> Result<&str, Malformed> {
         let mut items = Vec::new();
         let (mut step, mut step_item) = (None, None);
         let mut is_flat = true;

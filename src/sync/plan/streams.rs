@@ -256,7 +256,7 @@ const CONSOLE: &str = "output.log";
 const SUMMARY: &str = "wandb-summary.json";
 
 /// Longest line the server takes: 10 MiB less 100 KiB.
-pub(super) const LONGEST_LINE: usize = (10 << 20) - (100 << 10);
+pub(crate) const LONGEST_LINE: usize = (10 << 20) - (100 << 10);
 
 /// Bytes of lines in one request.
 const LARGEST_REQUEST: usize = 10 << 20;
