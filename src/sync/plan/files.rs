@@ -59,8 +59,8 @@ pub(super) enum FileStep {
 }
 
 impl Files {
-    /// Has a file uploaded, unless one of that name is already.
-    pub(super) fn offer(&mut self, name: &str, content: Content) {
+    /// Has a file uploaded, unless one of that name is already. One whose bytes are at hand needs no measuring.
+    pub(super) fn offer(&mut self, name: &str, content: Content, ledger: &Ledger) {
         if self.by_name.contains_key(name) {
             return;
         }
@@ -70,12 +70,16 @@ impl Files {
         };
         self.by_name.insert(name.to_owned(), self.files.len());
         let (size, md5) = (0, String::new());
-        self.files.push(Upload { name: name.to_owned(), content, state, size, md5, asked: 0 });
+        let mut file = Upload { name: name.to_owned(), content, state, size, md5, asked: 0 };
+        if let (Content::Bytes(bytes), State::New) = (&file.content, &file.state) {
+            let (measured, body) = (Measured::of(bytes), Body::Bytes(bytes.clone()));
+            file.settle(measured.size, measured.md5_hex(), body, ledger);
+        }
+        self.files.push(file);
     }
 
     /// The next thing to do. With `all`, small batches are not waited with.
-    pub(super) fn next(&mut self, all: bool, ledger: &Ledger) -> Option<FileStep> {
-        self.settle_bytes(ledger);
+    pub(super) fn next(&mut self, all: bool) -> Option<FileStep> {
         let measuring = |file: &Upload| matches!(file.state, State::Measuring);
         if let Some(at) = self.files.iter().position(|file| matches!(file.state, State::New))
             && self.files.iter().filter(|file| measuring(file)).count() < AT_ONCE
@@ -109,17 +113,6 @@ impl Files {
         }
         self.asking = true;
         Some(FileStep::Create(ready, names))
-    }
-
-    /// Files whose bytes are at hand need no measuring.
-    fn settle_bytes(&mut self, ledger: &Ledger) {
-        for file in self.files.iter_mut().filter(|file| matches!(file.state, State::New)) {
-            if let Content::Bytes(bytes) = &file.content {
-                let measured = Measured::of(bytes);
-                let body = Body::Bytes(bytes.clone());
-                file.settle(measured.size, measured.md5_hex(), body, ledger);
-            }
-        }
     }
 
     fn put(&mut self, at: usize) -> Option<FileStep> {

@@ -380,7 +380,7 @@ impl Plan {
             return Some(step);
         }
         let all = self.ended || self.options.live;
-        match self.files.next(all, &self.ledger) {
+        match self.files.next(all) {
             Some(FileStep::Measure(at, file)) => {
                 return Some((Errands::MeasureFile(at), Step::Measure(file)));
             }
@@ -447,15 +447,15 @@ impl Plan {
         if let Some(record) = self.run.info().environment() {
             let value = config::environment(record);
             let text = serde_json::to_string_pretty(&value).unwrap_or_default();
-            self.files.offer("wandb-metadata.json", bytes(text));
+            self.files.offer("wandb-metadata.json", bytes(text), &self.ledger);
         }
         if let Some(line) = self.summary_line() {
-            self.files.offer("wandb-summary.json", bytes(line));
+            self.files.offer("wandb-summary.json", bytes(line), &self.ledger);
         }
         let config = config::config(&self.run, self.greeting.config_before());
-        self.files.offer("config.yaml", bytes(crate::sync::yaml::document(&config)));
+        self.files.offer("config.yaml", bytes(crate::sync::yaml::document(&config)), &self.ledger);
         if self.console_lines > 0 {
-            self.files.offer("output.log", Content::Local(LocalFile::Console));
+            self.files.offer("output.log", Content::Local(LocalFile::Console), &self.ledger);
         }
     }
 
@@ -464,7 +464,8 @@ impl Plan {
         let now = |name: &str| self.ended || !GENERATED.contains(&name);
         let names: Vec<_> = listed.map(|f| f.path.clone()).filter(|name| now(name)).collect();
         for name in names {
-            self.files.offer(&name, Content::Local(LocalFile::Run(name.clone())));
+            let local = LocalFile::Run(name.clone());
+            self.files.offer(&name, Content::Local(local), &self.ledger);
         }
     }
 
