@@ -43,7 +43,7 @@
 //! | bytes | [`checksum`], a cursor | no |
 //! | codecs | [`wire`], [`framing`], [`proto`] | no |
 //! | policy | [`limits`], [`error`] | no |
-//! | views | [`json`], [`record`], [`event`] | no |
+//! | views | [`json`], [`record`], [`event`], [`secrets`] | no |
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | verbs | [`convert`], [`export`] | yes |
@@ -78,6 +78,7 @@ pub mod log;
 pub mod proto;
 pub mod record;
 pub mod run;
+pub mod secrets;
 pub mod tfevents;
 pub mod wire;
 pub mod writer;
