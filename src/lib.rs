@@ -46,6 +46,7 @@
 //! | views | [`json`], [`record`], [`event`], [`secrets`] | no |
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
+//! | rewriting | [`rewrite`] | yes |
 //! | verbs | [`convert`], [`export`] | yes |
 //!
 //! # Features
@@ -77,6 +78,7 @@ pub mod limits;
 pub mod log;
 pub mod proto;
 pub mod record;
+pub mod rewrite;
 pub mod run;
 pub mod secrets;
 pub mod tfevents;

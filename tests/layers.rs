@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("views", &["json", "record", "event", "secrets"]),
     ("files", &["io", "log", "tfevents"]),
     ("runs", &["run", "writer"]),
+    ("rewriting", &["rewrite"]),
     ("verbs", &["convert", "export"]),
 ];
 

@@ -4,7 +4,9 @@
 mod framed;
 mod output;
 mod source;
+mod staged;
 
 pub use framed::{Framed, GapReport};
 pub(crate) use output::Output;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};
+pub(crate) use staged::{StagedDir, StagedFile, sync_dir};
