@@ -47,7 +47,7 @@
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`export`] | yes |
+//! | verbs | [`convert`], [`export`], [`verify`] | yes |
 //!
 //! # Features
 //! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
@@ -82,6 +82,7 @@ pub mod rewrite;
 pub mod run;
 pub mod secrets;
 pub mod tfevents;
+pub mod verify;
 pub mod wire;
 pub mod writer;
 

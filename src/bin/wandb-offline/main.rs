@@ -4,9 +4,11 @@ mod cat;
 mod export;
 mod info;
 mod list;
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 mod to_tensorboard;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, IsTerminal, Write};
@@ -41,6 +43,9 @@ enum Command {
     Cat(cat::Args),
     /// Export the history of a run, one line per row, in full resolution.
     Export(export::Args),
+    /// Check that files are whole, and say what will become of their data: a doctor for logs.
+    #[command(visible_alias = "doctor")]
+    Verify(verify::Args),
     /// Convert runs to a TensorBoard log directory.
     ToTensorboard(to_tensorboard::Args),
 }
@@ -51,6 +56,7 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)
