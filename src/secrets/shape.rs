@@ -135,7 +135,7 @@ impl<'a> Shapes<'a> {
             let rest = self.from(token.start + end + PEM_END.len());
             end + PEM_END.len() + rest.find("-----").map_or(0, |dashes| dashes + 5)
         });
-        let length = end.unwrap_or(text.trim_end().len());
+        let length = end.unwrap_or_else(|| text.trim_end().len());
         Some(self.secret(SecretKind::PrivateKey, token.start, length))
     }
 
