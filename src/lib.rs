@@ -48,7 +48,7 @@
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`export`], [`merge`] | yes |
+//! | verbs | [`convert`], [`export`], [`merge`], [`recover`] | yes |
 //!
 //! # Features
 //! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
@@ -80,6 +80,7 @@ pub mod log;
 pub mod merge;
 pub mod proto;
 pub mod record;
+pub mod recover;
 pub mod rewrite;
 pub mod run;
 pub mod tfevents;
