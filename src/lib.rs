@@ -44,11 +44,11 @@
 //! | bytes | [`checksum`], a cursor | no |
 //! | codecs | [`wire`], [`framing`], [`proto`] | no |
 //! | policy | [`limits`], [`error`] | no |
-//! | views | [`json`], [`record`], [`event`] | no |
+//! | views | [`json`], [`record`], [`event`], [`secrets`] | no |
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`export`], [`merge`], [`recover`] | yes |
+//! | verbs | [`convert`], [`export`], [`merge`], [`recover`], [`verify`] | yes |
 //!
 //! # Features
 //! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
@@ -83,7 +83,9 @@ pub mod record;
 pub mod recover;
 pub mod rewrite;
 pub mod run;
+pub mod secrets;
 pub mod tfevents;
+pub mod verify;
 pub mod wire;
 pub mod writer;
 

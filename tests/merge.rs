@@ -5,7 +5,6 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use support::{all_rows, full_summary, options, records, rows};
 use wandb_offline::Writer;
 use wandb_offline::json::Value;
@@ -415,7 +414,7 @@ fn the_program_draws_the_plan_and_writes_what_it_says() {
     segments.attempt(0..=212, 1.0);
     segments.attempt(201..=205, 2.0);
     let merge = |more: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wandb-offline"));
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wandb-offline"));
         command.arg("merge").arg("wandb").args(more).current_dir(segments.dir.path());
         let output = command.output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();

@@ -6,9 +6,11 @@ mod info;
 mod list;
 mod merge;
 mod recover;
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 mod to_tensorboard;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, IsTerminal, Write};
@@ -47,6 +49,9 @@ enum Command {
     Recover(recover::Args),
     /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
     Merge(merge::Args),
+    /// Check that files are whole, and say what will become of their data: a doctor for logs.
+    #[command(visible_alias = "doctor")]
+    Verify(verify::Args),
     /// Convert runs to a TensorBoard log directory.
     ToTensorboard(to_tensorboard::Args),
 }
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Merge(args) => merge::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)
