@@ -29,7 +29,7 @@ pub enum Placed {
 }
 
 impl FilesDir {
-    pub(super) const fn new(path: PathBuf) -> Self {
+    pub(crate) const fn new(path: PathBuf) -> Self {
         Self { path, link: false, count: 0, bytes: 0 }
     }
 
@@ -86,7 +86,7 @@ impl FilesDir {
     }
 
     /// Puts the names of the files on the disk; their contents are there.
-    pub(super) fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         for entry in WalkDir::new(&self.path) {
             let entry = entry.map_err(|error| Error::io("look into", &self.path, error.into()))?;
             if entry.file_type().is_dir() {
