@@ -4,8 +4,10 @@
 #![allow(dead_code, unreachable_pub, reason = "each fuzz target takes one oracle of the file")]
 
 mod events;
+mod recovered;
 
 pub use events::{event, tfrecord, tfrecord_damaged};
+pub use recovered::recover;
 
 use std::io::Read;
 use wandb_offline::framing::block_log::BlockEncoder;
@@ -27,6 +29,7 @@ pub const ALL: &[Oracle] = &[
     ("event", event),
     ("history", history),
     ("json", json),
+    ("recover", recover),
     ("render", render),
     ("run_model", run_model),
     ("tfrecord", tfrecord),
@@ -168,8 +171,8 @@ fn alike(a: &serde_json::Value, b: &serde_json::Value) -> bool {
     }
 }
 
-/// Records of a run, each two bytes of length and the payload: the fold takes whatever prost takes,
-/// does not change at what it refuses, and counts the rows that the columns have.
+/// Records of a run, each two bytes of length and the payload: the check and the fold take whatever prost
+/// takes, the fold does not change at what it refuses, and counts the rows that the columns have.
 pub fn run_model(input: &[u8]) {
     use prost::Message;
     use wandb_offline::proto::wandb_internal::Record;
@@ -184,7 +187,9 @@ pub fn run_model(input: &[u8]) {
         let record = reader.next_record().expect("sound").expect("one record");
         let taken = run.apply(&record);
         let row = columns.apply(&record);
-        if Record::decode(payload).is_ok() {
+        let decodes = Record::decode(payload).is_ok();
+        assert_eq!(record.check().is_ok(), decodes, "{payload:02x?}");
+        if decodes {
             let deep = "a key of more than 128 elements is refused";
             assert!(taken.is_ok() || payload.len() > 256, "{taken:?} of {payload:02x?}, or {deep}");
         }

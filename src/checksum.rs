@@ -5,6 +5,8 @@
 //! inside checksummed data does not cancel out.
 
 use std::fmt;
+use std::ops::Range;
+use std::sync::LazyLock;
 
 /// CRC-32 (IEEE) over a chunk's type byte followed by its payload.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +46,83 @@ impl fmt::Debug for Crc32 {
     }
 }
 
+/// The CRC-32 of any stretch of some bytes, in constant time once the bytes were walked.
+///
+/// The register of a CRC, started at zero, is linear. The one after a stretch is the one before it, moved
+/// on by as many zero bytes, plus that of the stretch alone; so the stretch alone is what remains.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stretches {
+    /// The register behind each byte.
+    registers: Vec<u32>,
+    /// The register before the first of them.
+    before: u32,
+}
+
+impl Stretches {
+    /// How many bytes were walked and not forgotten.
+    pub(crate) const fn len(&self) -> usize {
+        self.registers.len()
+    }
+
+    /// Adds the bytes that follow.
+    pub(crate) fn walk(&mut self, bytes: &[u8]) {
+        let mut register = self.registers.last().copied().unwrap_or(self.before);
+        self.registers.extend(bytes.iter().map(|&byte| {
+            let [low, ..] = register.to_le_bytes();
+            let step = BYTE_STEPS.get(usize::from(low ^ byte)).copied().unwrap_or_default();
+            register = register >> 8 ^ step;
+            register
+        }));
+    }
+
+    /// Drops the first `n` bytes.
+    pub(crate) fn forget(&mut self, n: usize) {
+        self.before = self.register(n).unwrap_or_default();
+        self.registers.drain(..n.min(self.registers.len()));
+    }
+
+    /// The checksum of these bytes, if they were walked and are no more than 32 KiB.
+    pub(crate) fn checksum(&self, stretch: Range<usize>) -> Option<Crc32> {
+        let (before, after) = (self.register(stretch.start)?, self.register(stretch.end)?);
+        let moved = multiply(*POWERS.get(stretch.len())?, !before);
+        Some(Crc32(!(moved ^ after)))
+    }
+
+    /// The register in front of byte `n`.
+    fn register(&self, n: usize) -> Option<u32> {
+        match n.checked_sub(1) {
+            None => Some(self.before),
+            Some(last) => self.registers.get(last).copied(),
+        }
+    }
+}
+
+/// The product of two polynomials, modulo that of CRC-32, whose highest power is the lowest bit.
+const fn multiply(mut a: u32, mut b: u32) -> u32 {
+    let mut product = 0;
+    while a != 0 {
+        if a >> 31 == 1 {
+            product ^= b;
+        }
+        a <<= 1;
+        b = times_x(b);
+    }
+    product
+}
+
+const fn times_x(a: u32) -> u32 {
+    if a & 1 == 1 { a >> 1 ^ POLYNOMIAL } else { a >> 1 }
+}
+
+const fn times_x8(mut a: u32) -> u32 {
+    let mut bit = 0;
+    while bit < 8 {
+        a = times_x(a);
+        bit += 1;
+    }
+    a
+}
+
 /// Masked CRC-32C, as stored in a TFRecord.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MaskedCrc32c(pub u32);
@@ -76,6 +155,18 @@ impl fmt::Debug for MaskedCrc32c {
 /// CRC-32 of the single byte 0, 1, 2, 3, 4: where the checksum of a chunk of that type starts.
 const CRC_OF_TYPE: [u32; 5] = [0xd202_ef8d, 0xa505_df1b, 0x3c0c_8ea1, 0x4b0b_be37, 0xd56f_2b94];
 
+/// The polynomial of CRC-32 (IEEE 802.3), its highest power in the lowest bit.
+const POLYNOMIAL: u32 = 0xedb8_8320;
+
+/// What a byte adds to the register it meets.
+static BYTE_STEPS: LazyLock<Vec<u32>> = LazyLock::new(|| (0..256).map(times_x8).collect());
+
+/// x^8n for each n up to 32 KiB: times it, a register moves on by n zero bytes.
+static POWERS: LazyLock<Vec<u32>> = LazyLock::new(|| {
+    let one = 1 << 31;
+    std::iter::successors(Some(one), |&power| Some(times_x8(power))).take((32 << 10) + 1).collect()
+});
+
 /// TensorFlow's mask: rotate right by 15, add this.
 const MASK_DELTA: u32 = 0xa282_ead8;
 
@@ -89,6 +180,20 @@ mod tests {
             let whole = crc32fast::hash(&[&[kind], &b"payload"[..]].concat());
             assert_eq!(Crc32::of_chunk(kind, b"payload"), Crc32(whole));
         }
+    }
+
+    #[test]
+    fn a_stretch_has_the_checksum_of_its_bytes_alone() {
+        let bytes: Vec<u8> = (0..40_000u32).map(|i| (i * i >> 3) as u8).collect();
+        let mut stretches = Stretches::default();
+        bytes.chunks(777).for_each(|part| stretches.walk(part));
+        stretches.forget(5000);
+        for (from, to) in [(0, 0), (0, 1), (3, 3), (7, 20), (1000, 33_768), (34_999, 35_000)] {
+            let want = Crc32(crc32fast::hash(&bytes[5000 + from..5000 + to]));
+            assert_eq!(stretches.checksum(from..to), Some(want), "{from}..{to}");
+        }
+        assert_eq!(stretches.checksum(34_000..35_001), None, "not walked");
+        assert_eq!(stretches.checksum(0..33_000), None, "too long");
     }
 
     #[test]

@@ -13,7 +13,6 @@
 //!          2 simple_value | 3 old histogram | 4 image | 5 histo | 6 audio | 8 tensor
 //! ```
 
-mod check;
 mod dtype;
 mod elements;
 mod float;
@@ -21,6 +20,9 @@ mod scalar;
 mod tensor;
 mod value;
 mod view;
+
+/// The levels (summary, value, its member) that are walked before a table of fields is asked.
+const WALKED: u32 = 3;
 
 pub use dtype::DataType;
 pub use elements::Elements;

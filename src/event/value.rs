@@ -1,10 +1,10 @@
 //! The values of a summary.
 
-use super::check::is_message;
+use super::WALKED;
 use super::scalar::{NotScalar, ScalarValue};
 use super::tensor::TensorView;
-use crate::proto::descriptors as types;
 use crate::proto::schema::MessageType;
+use crate::proto::{descriptors as types, is_message};
 use crate::wire::{Field, Fields, Malformed, WireValue};
 use std::borrow::Cow;
 use std::str;
@@ -78,7 +78,7 @@ impl<'a> ValueView<'a> {
                 (TAG, WireValue::Bytes(bytes)) => tag = str::from_utf8(bytes).ok()?,
                 (2, WireValue::Fixed32(bits)) => kind = ValueKind::Simple(f32::from_bits(bits)),
                 (METADATA, WireValue::Bytes(bytes)) => {
-                    if CHECK && !is_message(bytes, &types::TENSORBOARD_SUMMARY_METADATA) {
+                    if CHECK && !is_message(bytes, &types::TENSORBOARD_SUMMARY_METADATA, WALKED) {
                         return None;
                     }
                     join(&mut metadata, bytes);
@@ -110,7 +110,7 @@ impl<'a> ValueView<'a> {
             8 => &types::TENSORBOARD_TENSOR_PROTO,
             _ => return true,
         };
-        is_message(bytes, of)
+        is_message(bytes, of, WALKED)
     }
 
     /// The oneof after one more member: the last wins, but a message that comes twice in a row is one

@@ -1,8 +1,8 @@
 //! Events.
 
-use super::check::is_message;
+use super::WALKED;
 use super::value::{ValueView, join};
-use crate::proto::descriptors as types;
+use crate::proto::{descriptors as types, is_message};
 use crate::wire::{Field, Fields, Malformed, WireValue};
 use std::borrow::Cow;
 use std::str;
@@ -91,7 +91,7 @@ impl<'a> EventView<'a> {
             10 => Some(&types::TENSORBOARD_SOURCE_METADATA),
             _ => None,
         };
-        if of.is_some_and(|of| !is_message(bytes, of)) {
+        if of.is_some_and(|of| !is_message(bytes, of, WALKED)) {
             return None;
         }
         if number == 10 {

@@ -16,16 +16,18 @@
 //!
 //! After damage the decoder looks for the next place where a chunk with a matching checksum begins, at
 //! every byte, across blocks. That finds the record right after a flipped bit, where skipping to the
-//! next block (what W&B's own reader does) would lose up to 32 KiB. The work is bounded: each block
-//! may cost checksums over a fixed multiple of its size, then the search moves on to the next block.
+//! next block (what W&B's own reader does) would lose up to 32 KiB. From then on it takes blocks to begin
+//! wherever the chunks it finds say, for bytes may have been lost or have come in between.
 
 mod encoder;
+mod search;
 
 pub use encoder::BlockEncoder;
 
 use super::{Decoder, Fault, FaultKind, Gap, Piece, Step, Tail, TailKind};
 use crate::checksum::Crc32;
 use crate::cursor::Cursor;
+use search::Search;
 
 /// Bytes of a block.
 pub const BLOCK_LEN: usize = 32768;
@@ -44,7 +46,10 @@ pub struct BlockDecoder {
     base: u64,
     /// A chunk has been read that only the present base allows.
     base_is_certain: bool,
+    /// There was damage, so blocks may begin anywhere; the base is where the last chunks put it.
+    adrift: bool,
     header_read: bool,
+    any_header: bool,
     open: Option<OpenRecord>,
     search: Option<Search>,
     record_limit: u64,
@@ -56,15 +61,6 @@ pub struct BlockDecoder {
 struct OpenRecord {
     start: u64,
     length: u64,
-}
-
-/// The search for the next readable chunk after damage.
-#[derive(Clone, Copy, Debug)]
-struct Search {
-    gap_start: u64,
-    fault: Fault,
-    block: u64,
-    budget: usize,
 }
 
 /// What stands at a place where a chunk may begin.
@@ -88,7 +84,9 @@ impl BlockDecoder {
             offset: 0,
             base: 0,
             base_is_certain: false,
+            adrift: false,
             header_read: false,
+            any_header: false,
             open: None,
             search: None,
             record_limit,
@@ -102,7 +100,16 @@ impl BlockDecoder {
         self
     }
 
-    /// Where block boundaries are counted from: 7 for files of wandb-core before 0.17.6, else 0.
+    /// Whether a file header that is damaged or not there is damage like any other, behind which records
+    /// are looked for. By default it makes the file one of another kind. That a sound header gives an
+    /// unknown version always does.
+    pub const fn any_header(mut self, accept: bool) -> Self {
+        self.any_header = accept;
+        self
+    }
+
+    /// Where block boundaries are counted from: 7 for files of wandb-core before 0.17.6, else 0; behind
+    /// damage it may be anything.
     pub const fn block_base(&self) -> u64 {
         self.base
     }
@@ -112,9 +119,13 @@ impl BlockDecoder {
             return Step::more(0, FILE_HEADER.len());
         };
         self.header_read = true;
-        self.offset = 7;
         let [a, b, c, d, lo, hi, version] = *header;
         let magic = u16::from_le_bytes([lo, hi]);
+        if self.any_header && header.first_chunk::<6>() != FILE_HEADER.first_chunk::<6>() {
+            // What stands there may as well be the beginning of a chunk.
+            return self.start_search(0, FaultKind::FileHeader { got: *header }, 0);
+        }
+        self.offset = 7;
         let kind = if !header.starts_with(b":W&B") {
             FaultKind::NotALog { got: [a, b, c, d] }
         } else if magic != 0xbee1 {
@@ -130,6 +141,17 @@ impl BlockDecoder {
     /// Reads the chunk at `window[at..]`; `at` is what earlier parts of this step consumed.
     fn read_chunk(&mut self, window: &[u8], at: usize, at_end: bool) -> Step {
         let rest = window.get(at..).unwrap_or_default();
+        if self.adrift {
+            match self.look_anywhere(rest, at_end) {
+                Some(Look::Chunk { kind, length }) => return self.take_chunk(at, kind, length),
+                Some(Look::Skip(n)) => {
+                    self.offset += n as u64;
+                    return Step::more(at + n, 0);
+                }
+                Some(Look::More(n)) => return Step::more(at, n),
+                _ => {}
+            }
+        }
         match self.look(rest, self.base, at_end) {
             Look::Chunk { kind, length } => self.take_chunk(at, kind, length),
             Look::Skip(n) => {
@@ -222,7 +244,7 @@ impl BlockDecoder {
             return if at_end { Look::Cut(whole) } else { Look::More(whole) };
         };
         if self.checksums {
-            let computed = Crc32::of_chunk(header.kind, payload);
+            let computed = header.computed(payload);
             if computed != header.crc {
                 return Look::Bad(FaultKind::ChunkChecksum { stored: header.crc, computed });
             }
@@ -265,97 +287,6 @@ impl BlockDecoder {
             None => Look::More(left + CHUNK_HEADER_LEN),
         }
     }
-
-    /// At the end of the file, a chunk that wants more bytes than there are is either cut off or has a
-    /// damaged length: it is damaged if another chunk begins among the bytes it claims.
-    fn salvage(&self, rest: &[u8]) -> Option<FaultKind> {
-        let header = ChunkHeader::read(rest)?;
-        let room = (rest.len() - CHUNK_HEADER_LEN) as u16;
-        let kind = FaultKind::ChunkLength { claimed: header.length, room };
-        let mut probe = self.clone();
-        let step = probe.start_search(0, kind, 1);
-        probe.search(rest, step.consumed, true);
-        (probe.offset < self.offset + rest.len() as u64).then_some(kind)
-    }
-
-    /// Begins the search `skip` bytes on; what the decoder had of an open record belongs to the gap.
-    fn start_search(&mut self, at: usize, kind: FaultKind, skip: usize) -> Step {
-        let gap_start = self.open.take().map_or(self.offset, |open| open.start);
-        let fault = Fault { offset: self.offset, kind };
-        self.search = Some(Search { gap_start, fault, block: u64::MAX, budget: 0 });
-        self.offset += skip as u64;
-        Step::more(at + skip, 0)
-    }
-
-    /// Moves on to the next sound *full* or *first* chunk.
-    fn search(&mut self, window: &[u8], mut at: usize, at_end: bool) -> Step {
-        let Some(mut search) = self.search else { return Step::more(at, 0) };
-        loop {
-            let rest = window.get(at..).unwrap_or_default();
-            let block = self.offset / BLOCK_LEN as u64;
-            if block != search.block {
-                search.block = block;
-                search.budget = SEARCH_BUDGET;
-            }
-            let skip = match self.find(rest, at_end, &mut search.budget) {
-                Found::Start => {
-                    self.search = None;
-                    return Step::gap(at, self.gap_to_here(&search));
-                }
-                Found::More(n) => {
-                    self.search = Some(search);
-                    return Step::more(at, n);
-                }
-                Found::End => {
-                    self.search = None;
-                    self.offset += rest.len() as u64;
-                    return Step::gap(at + rest.len(), self.gap_to_here(&search));
-                }
-                Found::Skip(n) => n.min(rest.len()),
-            };
-            at += skip;
-            self.offset += skip as u64;
-        }
-    }
-
-    const fn gap_to_here(&self, search: &Search) -> Gap {
-        Gap {
-            offset: search.gap_start,
-            length: self.offset - search.gap_start,
-            fault: search.fault,
-        }
-    }
-
-    /// Whether a sound chunk begins at the decoder's offset.
-    fn find(&mut self, rest: &[u8], at_end: bool, budget: &mut usize) -> Found {
-        let Some(header) = ChunkHeader::read(rest) else {
-            return if at_end { Found::End } else { Found::More(CHUNK_HEADER_LEN) };
-        };
-        let whole = CHUNK_HEADER_LEN + usize::from(header.length);
-        if !matches!(header.kind, FULL..=LAST) {
-            return Found::Skip(1);
-        }
-        let fits = |base| whole <= left_in_block(self.offset, base);
-        let shifted_fits = !self.base_is_certain && self.base == 0 && fits(SHIFTED_BASE);
-        if !fits(self.base) && !shifted_fits {
-            return Found::Skip(1);
-        }
-        let Some(payload) = rest.get(CHUNK_HEADER_LEN..whole) else {
-            return if at_end { Found::Skip(1) } else { Found::More(whole) };
-        };
-        let Some(left) = budget.checked_sub(whole) else {
-            return Found::Skip(left_in_block(self.offset, 0));
-        };
-        *budget = left;
-        if Crc32::of_chunk(header.kind, payload) != header.crc {
-            return Found::Skip(1);
-        }
-        if !fits(self.base) {
-            self.base = SHIFTED_BASE;
-            self.base_is_certain = true;
-        }
-        if matches!(header.kind, FULL | FIRST) { Found::Start } else { Found::Skip(whole) }
-    }
 }
 
 impl Decoder for BlockDecoder {
@@ -393,13 +324,6 @@ impl Decoder for BlockDecoder {
     }
 }
 
-enum Found {
-    Start,
-    Skip(usize),
-    More(usize),
-    End,
-}
-
 struct ChunkHeader {
     crc: Crc32,
     length: u16,
@@ -414,12 +338,17 @@ impl ChunkHeader {
         Some(Self { crc, length: cursor.u16_le()?, kind: cursor.u8()? })
     }
 
+    #[inline]
+    fn computed(&self, payload: &[u8]) -> Crc32 {
+        Crc32::of_chunk(self.kind, payload)
+    }
+
     const fn is_zero(&self) -> bool {
         self.crc.0 == 0 && self.length == 0 && self.kind == 0
     }
 }
 
-fn left_in_block(offset: u64, base: u64) -> usize {
+const fn left_in_block(offset: u64, base: u64) -> usize {
     BLOCK_LEN - (offset.wrapping_sub(base) % BLOCK_LEN as u64) as usize
 }
 
@@ -443,6 +372,3 @@ const LAST: u8 = 4;
 
 /// Where wandb-core before 0.17.6 counted blocks from.
 const SHIFTED_BASE: u64 = 7;
-
-/// Bytes that may be checksummed while looking for a sound chunk in one block.
-const SEARCH_BUDGET: usize = 16 * BLOCK_LEN;

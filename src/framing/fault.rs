@@ -37,6 +37,12 @@ pub enum FaultKind {
         /// The version found; 0 is the only one ever written.
         got: u8,
     },
+    /// The 7 bytes that every `.wandb` file starts with are others, for a reader that looks for records
+    /// all the same.
+    FileHeader {
+        /// The first seven bytes.
+        got: [u8; 7],
+    },
     /// A chunk's checksum does not match its bytes.
     ChunkChecksum {
         /// In the chunk header.
@@ -104,6 +110,9 @@ impl fmt::Display for FaultKind {
             }
             Self::HeaderMagic { got } => write!(f, "header magic {got:#06x}, want 0xbee1"),
             Self::Version { got } => write!(f, "log format version {got}, only 0 is known"),
+            Self::FileHeader { got } => {
+                write!(f, "file header \"{}\", want \":W&B\\xe1\\xbe\\x00\"", got.escape_ascii())
+            }
             Self::ChunkChecksum { stored, computed } => {
                 write!(f, "chunk checksum stored {stored}, computed {computed}")
             }

@@ -6,9 +6,9 @@
 //!        | payload    | masked CRC-32C of the payload u32          (little-endian)
 //! ```
 //!
-//! The length has a checksum of its own, so a record with damaged data is stepped over exactly. After a
-//! damaged length the decoder looks at every byte for eight bytes followed by their checksum, with a
-//! sound record behind them where the window tells.
+//! The length has a checksum of its own, so a record with damaged data is stepped over exactly; unless
+//! another one begins among its bytes, or none where it should end, for then bytes of it are missing. After
+//! a damaged length the decoder looks at every byte for eight bytes followed by their checksum.
 
 use super::{Decoder, Fault, FaultKind, Gap, Piece, Step, Tail, TailKind};
 use crate::checksum::MaskedCrc32c;
@@ -90,31 +90,48 @@ impl TfRecordDecoder {
         let Some((payload, footer)) = header.body(window) else {
             if let Some(found) = at_end.then(|| self.salvage(window)).flatten() {
                 let (claimed, limit) = (header.length, window.len() as u64);
-                let kind = FaultKind::RecordTooLarge { claimed, limit };
-                let fault = Fault { offset: self.offset, kind };
-                let gap = Gap { offset: self.offset, length: found as u64, fault };
-                self.offset += found as u64;
-                return Step::gap(found, gap);
+                return self.pass(found, FaultKind::RecordTooLarge { claimed, limit });
             }
             return Step::more(0, header.whole().unwrap_or(usize::MAX));
         };
         let whole = HEADER_LEN + payload.len() + FOOTER_LEN;
-        let record = self.offset;
-        self.offset += whole as u64;
-        self.suspect = None;
-        if self.checksums {
-            let computed = MaskedCrc32c::of(payload);
-            if computed != footer {
-                let kind = FaultKind::DataChecksum { stored: footer, computed };
-                let fault = Fault { offset: record, kind };
-                if !self.suspects {
-                    return Step::gap(whole, Gap { offset: record, length: whole as u64, fault });
-                }
-                self.suspect = Some(fault);
-            }
-        }
         let payload = HEADER_LEN..HEADER_LEN + payload.len();
+        let record = self.offset;
+        let computed = match self.checksums {
+            true => MaskedCrc32c::of(window.get(payload.clone()).unwrap_or_default()),
+            false => footer,
+        };
+        self.suspect = None;
+        if computed != footer {
+            let kind = FaultKind::DataChecksum { stored: footer, computed };
+            if !self.suspects {
+                return self.step_over(window, whole, kind, at_end);
+            }
+            self.suspect = Some(Fault { offset: record, kind });
+        }
+        self.offset += whole as u64;
         Step::piece(whole, Piece { record, payload, first: true, last: true })
+    }
+
+    /// Steps over a record with damaged data, or to what shows that bytes of it are missing.
+    fn step_over(&mut self, window: &[u8], whole: usize, kind: FaultKind, at_end: bool) -> Step {
+        let behind = window.get(whole..).unwrap_or_default();
+        let fits = match Header::read(behind) {
+            Some(next) => next.computed() == next.stored,
+            None if at_end => behind.is_empty(),
+            None => return Step::more(0, whole + HEADER_LEN),
+        };
+        match self.salvage(window.get(..whole).unwrap_or_default()) {
+            Some(found) => self.pass(found, kind),
+            None if fits => self.pass(whole, kind),
+            None => self.start_search(kind),
+        }
+    }
+
+    fn pass(&mut self, length: usize, kind: FaultKind) -> Step {
+        let offset = self.offset;
+        self.offset += length as u64;
+        Step::gap(length, Gap { offset, length: length as u64, fault: Fault { offset, kind } })
     }
 
     fn start_search(&mut self, kind: FaultKind) -> Step {
@@ -149,8 +166,8 @@ impl TfRecordDecoder {
         Step::gap(at, Gap { offset: search.gap_start, length, fault: search.fault })
     }
 
-    /// At the end of the file: where a whole sound record begins among the bytes that an unfinished
-    /// record claims. If there is one, the unfinished record's length is forged.
+    /// Where a whole sound record begins among the bytes that an unfinished or damaged record claims. If
+    /// there is one, that record's length is forged, or bytes of it are missing.
     fn salvage(&mut self, window: &[u8]) -> Option<usize> {
         // Forged headers may each claim all the rest. What their checksums cost must not add up over
         // the file either, so the budget is one for all of it.

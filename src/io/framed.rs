@@ -85,6 +85,20 @@ impl<D: Decoder, S: Source> Framed<D, S> {
     /// # Errors
     /// As for [`Self::next_record`].
     pub fn next_with_decoder(&mut self) -> Result<Option<(Span, &[u8], &D)>> {
+        Ok(self.next_in_context()?.map(|(span, payload, decoder, _)| (span, payload, decoder)))
+    }
+
+    /// The next record, and what was passed over up to it.
+    ///
+    /// # Errors
+    /// As for [`Self::next_record`].
+    pub fn next_with_gaps(&mut self) -> Result<Option<(Span, &[u8], &GapReport)>> {
+        Ok(self.next_in_context()?.map(|(span, payload, _, gaps)| (span, payload, gaps)))
+    }
+
+    #[inline]
+    #[allow(clippy::type_complexity, reason = "it has two callers, next to it")]
+    fn next_in_context(&mut self) -> Result<Option<(Span, &[u8], &D, &GapReport)>> {
         if let Some(fault) = self.failed {
             return Err(self.named_error(fault.into()));
         }
@@ -93,7 +107,7 @@ impl<D: Decoder, S: Source> Framed<D, S> {
             Found::Window(range) => self.source.window().get(range),
             Found::Assembly => Some(self.assembly.as_slice()),
         };
-        Ok(payload.map(|payload| (span, payload, &self.decoder)))
+        Ok(payload.map(|payload| (span, payload, &self.decoder, &self.gaps)))
     }
 
     fn advance(&mut self) -> Result<Option<(Span, Found)>> {

@@ -4,7 +4,11 @@
 mod framed;
 mod output;
 mod source;
+mod staged;
+mod within;
 
 pub use framed::{Framed, GapReport};
 pub(crate) use output::Output;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};
+pub(crate) use staged::{StagedDir, StagedFile, sync_dir};
+pub(crate) use within::{Unreachable, Within};

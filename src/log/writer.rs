@@ -88,6 +88,21 @@ impl<W: Write> LogWriter<W> {
         Ok(())
     }
 
+    /// Adds a record with these fields of `wandb_internal.Record`, as they are. `num` must not be among
+    /// them: it is put in front.
+    ///
+    /// # Errors
+    /// After a failed write.
+    pub fn fields(&mut self, fields: &[u8]) -> Result<()> {
+        let buffer = self.output.buffer()?;
+        self.num += 1;
+        self.payload.clear();
+        wire::put_uint(&mut self.payload, NUM, self.num as u64);
+        self.payload.extend_from_slice(fields);
+        self.encoder.record(&self.payload, buffer);
+        Ok(())
+    }
+
     /// Adds a record of this kind with a message.
     ///
     /// # Errors

@@ -7,7 +7,10 @@
 //! `..Default::default()`, match their enums with a `_` arm. Decoding drops fields that the schema does
 //! not know, so bytes that are to be passed on must not come through here.
 
+mod check;
 pub(crate) mod schema;
+
+pub(crate) use check::is_message;
 
 /// Messages of a `.wandb` log. Each of its records is a [`Record`](wandb_internal::Record).
 #[rustfmt::skip]

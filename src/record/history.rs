@@ -10,6 +10,7 @@
 //!                3 none | 4 boolean | 5 integer (zigzag) | 6 number | 7 text | 8 json   (since 0.31.0)
 //! ```
 
+use crate::json::{put_f64, put_i64, put_str};
 use crate::wire::{Field, Fields, Malformed, WireValue};
 use std::str;
 
@@ -248,6 +249,20 @@ impl ItemValue<'_> {
                 Err(_) => text.parse().ok().and_then(|value| Self::Number(value).as_integer()),
             },
             _ => None,
+        }
+    }
+
+    /// Appends the value as W&B's JSON; nothing if it is missing.
+    pub(crate) fn put_json(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Missing => {}
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Bool(true) => out.extend_from_slice(b"true"),
+            Self::Bool(false) => out.extend_from_slice(b"false"),
+            Self::Integer(value) => put_i64(out, value),
+            Self::Number(value) => put_f64(out, value),
+            Self::Text(text) => put_str(out, text),
+            Self::Json(text) => out.extend_from_slice(text.as_bytes()),
         }
     }
 }

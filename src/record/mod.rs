@@ -17,6 +17,8 @@ pub use kind::RecordKind;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::framing::Span;
+use crate::proto::descriptors::WANDB_INTERNAL_RECORD;
+use crate::proto::is_message;
 use crate::wire::{Fields, Malformed, WireValue};
 use std::borrow::Cow;
 
@@ -76,6 +78,17 @@ impl<'a> RawRecord<'a> {
     /// When the bytes are not a protobuf message.
     pub fn body(&self) -> Result<Option<Body<'a>>> {
         body(self.payload).map_err(|error| self.malformed(error))
+    }
+
+    /// Whether prost would decode the record whole, which takes more time and memory than finding out.
+    ///
+    /// # Errors
+    /// When the bytes are not a `wandb_internal.Record`.
+    pub fn check(&self) -> Result<()> {
+        match is_message(self.payload, &WANDB_INTERNAL_RECORD, 0) {
+            true => Ok(()),
+            false => Err(self.message_error("a field of it is malformed".to_owned())),
+        }
     }
 
     /// The record decoded whole with prost. Fields this crate does not know are dropped: to move a

@@ -5,7 +5,7 @@
 //! reading sorts out who excludes whom.
 
 use super::slots::{Path, Slots};
-use crate::json::{Value, put_f64, put_i64, put_str};
+use crate::json::Value;
 use crate::record::ItemValue;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -79,16 +79,10 @@ impl Leaves {
 
     fn stage_typed(&mut self, slot: usize, value: ItemValue<'_>) {
         let start = self.text.len();
-        match value {
-            ItemValue::Missing => return,
-            ItemValue::Null => self.text.extend_from_slice(NULL),
-            ItemValue::Bool(true) => self.text.extend_from_slice(b"true"),
-            ItemValue::Bool(false) => self.text.extend_from_slice(b"false"),
-            ItemValue::Integer(value) => put_i64(&mut self.text, value),
-            ItemValue::Number(value) => put_f64(&mut self.text, value),
-            ItemValue::Text(text) => put_str(&mut self.text, text),
-            ItemValue::Json(text) => self.text.extend_from_slice(text.as_bytes()),
+        if matches!(value, ItemValue::Missing) {
+            return;
         }
+        value.put_json(&mut self.text);
         self.staged.push(Change { slot, range: start..self.text.len(), typed: true });
     }
 
@@ -238,7 +232,7 @@ impl<'a> Above<'a> {
 }
 
 /// Puts a value at a path, making objects on the way; what is in the way is replaced.
-pub(super) fn insert(root: &mut BTreeMap<String, Value>, path: &[String], value: Value) {
+pub(crate) fn insert(root: &mut BTreeMap<String, Value>, path: &[String], value: Value) {
     let Some((last, parents)) = path.split_last() else { return };
     let mut members = root;
     for key in parents {

@@ -9,6 +9,7 @@
 //! ```
 
 use crate::error::{Error, Result};
+use crate::io::sync_dir;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -84,11 +85,8 @@ impl RunDirectory {
 
     /// Puts the directory's entries on the disk, so that a synced log can also be found.
     pub(super) fn sync(&self) -> Result<()> {
-        if cfg!(unix) {
-            for dir in [Some(self.dir.as_path()), self.dir.parent()].into_iter().flatten() {
-                let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
-                synced.map_err(|error| Error::io("sync", dir, error))?;
-            }
+        for dir in [Some(self.dir.as_path()), self.dir.parent()].into_iter().flatten() {
+            sync_dir(dir)?;
         }
         Ok(())
     }

@@ -7,9 +7,10 @@ use crate::wire::{Fields, WireValue};
 use std::str;
 
 /// Whether the bytes are a message of this type: fields of the table have its wire types, strings are
-/// UTF-8, packed numbers fill their bytes, and messages inside are sound in turn.
-pub(super) fn is_message(bytes: &[u8], of: &MessageType) -> bool {
-    check(bytes, of, DEPTH)
+/// UTF-8, packed numbers fill their bytes, and messages inside are sound in turn. They may nest as deep as
+/// prost allows, less the levels around these bytes that were `walked` before.
+pub(crate) fn is_message(bytes: &[u8], of: &MessageType, walked: u32) -> bool {
+    check(bytes, of, DEPTH.saturating_sub(walked))
 }
 
 fn check(bytes: &[u8], of: &MessageType, depth: u32) -> bool {
@@ -33,17 +34,6 @@ fn check_field(value: WireValue<'_>, known: &FieldType, depth: u32) -> bool {
         (Shape::Many, WireValue::Bytes(bytes)) if known.kind.is_number() => {
             is_packed(bytes, known.kind)
         }
-        (Shape::Map, WireValue::Bytes(entry)) => {
-            depth > 0
-                && Fields::new(entry).all(|field| match field {
-                    Ok(field) if field.number == 1 => check_value(field.value, Kind::String, depth),
-                    Ok(field) if field.number == 2 => {
-                        check_value(field.value, known.kind, depth - 1)
-                    }
-                    other => other.is_ok(),
-                })
-        }
-        (Shape::Map, _) => false,
         _ => check_value(value, known.kind, depth),
     }
 }
@@ -81,6 +71,5 @@ impl Kind {
     }
 }
 
-/// prost's recursion limit, less the three levels (summary, value, its member) that are walked before
-/// a table is asked.
-const DEPTH: u32 = 97;
+/// prost's recursion limit.
+const DEPTH: u32 = 100;
