@@ -12,7 +12,9 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use support::*;
-use wandb_offline::convert::tensorboard::{Conversion, Options, Reason, Restart, RunStatus};
+use wandb_offline::convert::tensorboard::{
+    Conversion, Options, Reason, Restart, RunStatus, StepMode,
+};
 use wandb_offline::framing::tfrecord;
 use wandb_offline::proto::tensorboard as tb;
 use wandb_offline::tfevents::discover;
@@ -563,4 +565,30 @@ fn a_text_with_no_room_in_a_row_becomes_a_table() {
     let directory = converted.report.runs[0].directory.as_ref().unwrap();
     let table = json_file(&directory.join("files").join(path)).unwrap();
     assert_eq!(table["data"], json!([[text]]));
+}
+
+#[test]
+fn what_no_row_has_room_for_is_left_out_and_counted() {
+    let long = "t".repeat(9 << 20);
+    let logs = log_dir(&[scalar(&long, 0, 1.7e9, 1.0), scalar("loss", 0, 1.7e9, 0.5)]);
+    let done = converted(logs.path(), |_| {});
+    let report = &done.report.runs[0];
+    assert_eq!((report.points, report.tags, report.counted_steps), (1, 1, false));
+    assert_eq!((done.left_out(Reason::TooLarge), report.is_lossy()), (1, true));
+    // Steps that are not to be counted leave room for one row each.
+    let text = |tag: &str| {
+        let tensor = tb::TensorProto {
+            dtype: tb::DataType::DtString.into(),
+            string_val: vec!["x".repeat(3 << 20).into()],
+            ..Default::default()
+        };
+        let value = Some(tb::summary::value::Value::Tensor(tensor));
+        summary(0, 1.7e9, tb::summary::Value { tag: tag.into(), value, ..Default::default() })
+    };
+    let logs = log_dir(&[text("a"), text("b"), text("c"), scalar("loss", 0, 1.7e9, 0.5)]);
+    let done = converted(logs.path(), |o| o.step_mode = StepMode::TensorBoard);
+    assert_eq!((done.left_out(Reason::TooLarge), done.only().rows.len()), (1, 1));
+    assert_eq!(done.only().text(0, "loss"), Some("0.5"));
+    let done = converted(logs.path(), |_| {});
+    assert_eq!((done.left_out(Reason::TooLarge), done.only().rows.len()), (0, 2));
 }
