@@ -703,8 +703,8 @@ mod binary {
         assert!(!output.exists());
         // What begins like one is one, whatever it is called.
         let events = fixtures().join("tensorboardX/scalars");
-        let events = fs::read_dir(events).unwrap().map(|entry| entry.unwrap().path());
-        let events = events.filter(|path| path.to_string_lossy().contains("tfevents")).next();
+        let mut events = fs::read_dir(events).unwrap().map(|entry| entry.unwrap().path());
+        let events = events.find(|path| path.to_string_lossy().contains("tfevents"));
         fs::copy(events.unwrap(), &text_file).unwrap();
         assert_eq!(tb2wandb(&["-n"], &text_file).status.code(), Some(0));
     }
