@@ -128,7 +128,7 @@ impl FileCheck {
             if !entry.path_is_symlink() {
                 continue;
             }
-            let path = entry.path().strip_prefix(&files).unwrap_or(entry.path());
+            let path = entry.path().strip_prefix(&files).unwrap_or_else(|_| entry.path());
             let path = path.to_string_lossy().into_owned();
             let target = entry.path().canonicalize();
             let problem = match target {
