@@ -1,7 +1,7 @@
 //! A copy of a run without the secrets in it.
 //!
 //! What was logged by accident (an API key among the arguments, a password in the config, a URL with
-//! credentials on the console) is found by [`SecretScanner`](crate::secrets::SecretScanner) and replaced by
+//! credentials on the console) is found by [`SecretScanner`] and replaced by
 //! a mark like `[scrubbed wandb api key]`: in every string of every record, in console output also where a
 //! secret is split over several records, and in the text files of the run directory. All else is copied as
 //! it is: records without a secret byte for byte but for their number, records with one with everything
