@@ -144,6 +144,30 @@ fn verify_says_what_is_wrong_and_goes_on_to_the_next_file() {
 }
 
 #[test]
+fn scrub_writes_a_copy_and_shows_no_secret() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let options = wandb_offline::Writer::options().dir(folder.path()).project("p");
+    let secret = "hunter2hunter2";
+    let run_ = options.config([("password", secret)]).and_then(|options| options.create());
+    let run_ = run_.expect("created");
+    run_.finish().expect("finished");
+    let log = run_.path().display().to_string();
+    let (out, err, code) = run(&["scrub", "--dry-run", &log]);
+    assert_eq!((code, err.as_str()), (3, ""), "{out}");
+    assert!(out.contains("(no copy written)\n  1 secret: 1 password\n"), "{out}");
+    let copy = folder.path().join("copy").display().to_string();
+    let (out, err, code) = run(&["scrub", &log, "-o", &copy]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("changed: 1 record, 0 files") && !out.contains(secret), "{out}");
+    let (out, _, code) = run(&["scrub", "--dry-run", "--json", &copy]);
+    let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &report["found"]), (0, &0.into()));
+    let (_, err, code) = run(&["scrub", &log, "-o", &copy]);
+    assert!(code == 1 && err.contains("nothing is overwritten"), "{err}");
+    assert_eq!(run(&["scrub", "--dry-run", "--allow", "password", &log]).2, 0);
+}
+
+#[test]
 fn export_writes_tables_for_other_programs() {
     let (out, _, code) = run(&["export", "fixtures/wandb/0.31.0/minimal", "--keys", "loss"]);
     assert_eq!((code, out.as_str()), (0, "_step,loss\n0,1.5\n"));

@@ -495,3 +495,33 @@ fn what_is_no_log_is_an_error_and_no_report() {
     let error = verify::verify(&path, &Options::default()).expect_err("no log");
     assert!(error.to_string().starts_with("not a W&B log"), "{error}");
 }
+
+#[test]
+fn no_damage_makes_it_fail_and_what_is_lost_is_always_told() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let path = folder.path().join("run-edge0001.wandb");
+    let sound = fs::read("fixtures/wandb/0.31.0/edge/run-edge0001.wandb").expect("readable");
+    let records = verified(Path::new("fixtures/wandb/0.31.0/edge/run-edge0001.wandb")).records;
+    let mut state = 1u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    for _ in 0..300 {
+        let mut bytes = sound.clone();
+        for _ in 0..=random(4) {
+            let at = 7 + random(bytes.len() - 7);
+            match random(3) {
+                0 => bytes[at] ^= 1 << random(8),
+                1 => bytes.truncate(at.max(8)),
+                _ => bytes[at..].iter_mut().take(20).for_each(|byte| *byte = 0),
+            }
+        }
+        fs::write(&path, &bytes).expect("writable");
+        let report = verified(&path);
+        let told = report.findings.iter().any(|found| matches!(found.code(), "gap" | "cut"));
+        assert!(told || report.records == records || bytes.len() < sound.len(), "{report:?}");
+        let options = wandb_offline::scrub::Options { dry_run: true, ..Default::default() };
+        wandb_offline::scrub::scrub(&path, &options).expect("scanned");
+    }
+}

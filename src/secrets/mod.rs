@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! shape     what stands at a token: known prefixes, 40 hex digits, JWTs, PEM blocks, URLs
+//! prefix    what the tokens of services begin with
 //! name      what a name promises: a password, a secret, perhaps one, or a digest
 //! value     whether a value looks random, as keys do, or like words, paths and digests
 //! glob      patterns of one's own
@@ -21,6 +22,7 @@ mod console;
 mod glob;
 mod json;
 mod name;
+mod prefix;
 mod record;
 mod shape;
 mod value;

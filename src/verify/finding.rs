@@ -72,17 +72,17 @@ pub struct Finding {
 impl Finding {
     /// How grave it is.
     pub const fn severity(&self) -> Severity {
-        self.problem.describe().severity
+        self.problem.severity()
     }
 
     /// Its name, which stays the same, like `missing-file`.
     pub const fn code(&self) -> &'static str {
-        self.problem.describe().code
+        self.problem.code()
     }
 
     /// What to do next; empty if there is nothing to do.
     pub const fn advice(&self) -> &'static str {
-        self.problem.describe().advice
+        self.problem.advice()
     }
 }
 
@@ -218,91 +218,131 @@ pub enum Problem {
     SeriesBack { tag: String, before: i64 },
 }
 
-/// What is said of a problem besides its text.
-pub(super) struct Described {
-    pub(super) severity: Severity,
-    pub(super) code: &'static str,
-    advice: &'static str,
-}
-
 impl Problem {
-    pub(super) const fn describe(&self) -> Described {
-        let (severity, code, advice) = self.row();
-        Described { severity, code, advice }
+    pub(super) const fn severity(&self) -> Severity {
+        match self {
+            Self::Gap(_)
+            | Self::Malformed { .. }
+            | Self::NoRun
+            | Self::OnlyTyped { .. }
+            | Self::TooLong { .. }
+            | Self::MissingFile { .. }
+            | Self::FileSize { .. }
+            | Self::FileDigest { .. }
+            | Self::OutsideFiles { .. }
+            | Self::NoFiles { .. }
+            | Self::MissingArtifactFile { .. }
+            | Self::ArtifactFileSize { .. } => Severity::Error,
+            Self::Cut(_)
+            | Self::ShiftedBlocks
+            | Self::NumberRepeated { .. }
+            | Self::NumberBack { .. }
+            | Self::AfterExit { .. }
+            | Self::StepBack { .. }
+            | Self::StepRepeated
+            | Self::NotJson { .. }
+            | Self::ManyKeys { .. }
+            | Self::LinkOut { .. }
+            | Self::Secret { .. }
+            | Self::SeriesBack { .. } => Severity::Warning,
+            Self::UnknownKinds { .. }
+            | Self::NumberHole { .. }
+            | Self::NoExit
+            | Self::ExitCode { .. }
+            | Self::OldRelease { .. }
+            | Self::NotFinite { .. }
+            | Self::NearlyTooLong { .. }
+            | Self::ArtifactOutside { .. }
+            | Self::InterruptedSync
+            | Self::NoFileVersion
+            | Self::FileVersion { .. }
+            | Self::WallTimeBack { .. }
+            | Self::NoWallTime => Severity::Note,
+        }
     }
 
-    /// The table of severities, codes and advice.
-    const fn row(&self) -> (Severity, &'static str, &'static str) {
-        use Severity::{Error, Note, Warning};
-        const RECOVER: &str = "`wandb-offline recover` makes a sound file of what is readable";
-        const SCRUB: &str =
-            "`wandb-offline scrub` makes a copy without it; revoke it if it was shared";
+    pub(super) const fn code(&self) -> &'static str {
         match self {
-            Self::Gap(_) => (Error, "gap", RECOVER),
-            Self::Cut(_) => (Warning, "cut", "if the program has ended, `wandb-offline recover`"),
-            Self::ShiftedBlocks => (
-                Warning,
-                "shifted-blocks",
-                "`wandb sync` fails at it: rewrite it with `wandb-offline recover`",
-            ),
-            Self::Malformed { .. } => (Error, "malformed", RECOVER),
-            Self::UnknownKinds { .. } => (Note, "unknown-kinds", ""),
-            Self::NumberRepeated { .. } => (Warning, "number-repeated", RECOVER),
-            Self::NumberBack { .. } => (Warning, "number-back", RECOVER),
-            Self::NumberHole { .. } => (Note, "number-hole", ""),
-            Self::NoRun => (Error, "no-run", "the file cannot be synced, nor any other with it"),
-            Self::NoExit => (Note, "no-exit", ""),
-            Self::ExitCode { .. } => (Note, "exit-code", ""),
-            Self::AfterExit { .. } => (Warning, "after-exit", "`wandb sync` 0.31.0 drops them"),
-            Self::OldRelease { .. } => (Note, "old-release", ""),
-            Self::StepBack { .. } => {
-                (Warning, "step-back", "`wandb sync` gives it the step after the last")
+            Self::Gap(_) => "gap",
+            Self::Cut(_) => "cut",
+            Self::ShiftedBlocks => "shifted-blocks",
+            Self::Malformed { .. } => "malformed",
+            Self::UnknownKinds { .. } => "unknown-kinds",
+            Self::NumberRepeated { .. } => "number-repeated",
+            Self::NumberBack { .. } => "number-back",
+            Self::NumberHole { .. } => "number-hole",
+            Self::NoRun => "no-run",
+            Self::NoExit => "no-exit",
+            Self::ExitCode { .. } => "exit-code",
+            Self::AfterExit { .. } => "after-exit",
+            Self::OldRelease { .. } => "old-release",
+            Self::StepBack { .. } => "step-back",
+            Self::StepRepeated => "step-repeated",
+            Self::NotFinite { .. } => "not-finite",
+            Self::NotJson { .. } => "not-json",
+            Self::OnlyTyped { .. } => "only-typed",
+            Self::TooLong { .. } => "too-long",
+            Self::NearlyTooLong { .. } => "nearly-too-long",
+            Self::ManyKeys { .. } => "many-keys",
+            Self::MissingFile { .. } => "missing-file",
+            Self::FileSize { .. } => "file-size",
+            Self::FileDigest { .. } => "file-digest",
+            Self::OutsideFiles { .. } => "outside-files",
+            Self::NoFiles { .. } => "no-files",
+            Self::LinkOut { .. } => "link-out",
+            Self::MissingArtifactFile { .. } => "missing-artifact-file",
+            Self::ArtifactFileSize { .. } => "artifact-file-size",
+            Self::ArtifactOutside { .. } => "artifact-outside",
+            Self::Secret { .. } => "secret",
+            Self::InterruptedSync => "interrupted-sync",
+            Self::NoFileVersion => "no-file-version",
+            Self::FileVersion { .. } => "file-version",
+            Self::WallTimeBack { .. } => "wall-time-back",
+            Self::NoWallTime => "no-wall-time",
+            Self::SeriesBack { .. } => "series-back",
+        }
+    }
+
+    /// What `wandb sync` does is what 0.31.0 was seen to do.
+    const fn advice(&self) -> &'static str {
+        match self {
+            Self::Gap(_)
+            | Self::Malformed { .. }
+            | Self::NumberRepeated { .. }
+            | Self::NumberBack { .. } => {
+                "`wandb-offline recover` makes a sound file of what is readable"
             }
-            Self::StepRepeated => {
-                (Warning, "step-repeated", "`wandb sync` gives it the step after the last")
+            Self::Cut(_) => "if the program has ended, `wandb-offline recover`",
+            Self::ShiftedBlocks => {
+                "`wandb sync` fails at it: rewrite it with `wandb-offline recover`"
             }
-            Self::NotFinite { .. } => (Note, "not-finite", ""),
-            Self::NotJson { .. } => (Warning, "not-json", "readers take it for text, or drop it"),
-            Self::OnlyTyped { .. } => {
-                (Error, "only-typed", "`wandb sync` 0.31.0 refuses such values")
+            Self::NoRun => "the file cannot be synced, nor any other with it",
+            Self::AfterExit { .. } => "`wandb sync` drops them",
+            Self::StepBack { .. } | Self::StepRepeated => {
+                "`wandb sync` gives it the step after the last"
             }
-            Self::TooLong { .. } => (Error, "too-long", "`wandb sync` drops it: log less at once"),
-            Self::NearlyTooLong { .. } => (Note, "nearly-too-long", ""),
-            Self::ManyKeys { .. } => (Warning, "many-keys", "W&B's pages may not show them all"),
-            Self::MissingFile { .. } => (Error, "missing-file", "`wandb sync` drops it silently"),
-            Self::FileSize { .. } => (Error, "file-size", "it was cut or changed after logging"),
-            Self::FileDigest { .. } => (Error, "file-digest", "it was changed after logging"),
-            Self::OutsideFiles { .. } => {
-                (Error, "outside-files", "do not upload a log you did not make before you know why")
+            Self::NotJson { .. } => "readers take it for text, or drop it",
+            Self::OnlyTyped { .. } => "`wandb sync` refuses such values",
+            Self::TooLong { .. } => "`wandb sync` drops it: log less at once",
+            Self::ManyKeys { .. } => "W&B's pages may not show them all",
+            Self::MissingFile { .. } => "`wandb sync` drops it silently",
+            Self::FileSize { .. } | Self::ArtifactFileSize { .. } => {
+                "it was cut or changed after logging"
             }
-            Self::NoFiles { .. } => {
-                (Error, "no-files", "copy the run directory, not the log alone")
+            Self::FileDigest { .. } => "it was changed after logging",
+            Self::OutsideFiles { .. } => "do not upload a log you did not make before you know why",
+            Self::NoFiles { .. } => "copy the run directory, not the log alone",
+            Self::LinkOut { .. } => {
+                "in a copy of the run directory it leads nowhere: copy with `cp -L`"
             }
-            Self::LinkOut { .. } => (
-                Warning,
-                "link-out",
-                "a copy of the run directory leads nowhere: copy with `cp -L`",
-            ),
-            Self::MissingArtifactFile { .. } => {
-                (Error, "missing-artifact-file", "the artifact cannot be uploaded from here")
+            Self::MissingArtifactFile { .. } => "the artifact cannot be uploaded from here",
+            Self::ArtifactOutside { .. } => "they do not travel with the run directory",
+            Self::Secret { .. } => {
+                "`wandb-offline scrub` makes a copy without it; revoke it if it was shared"
             }
-            Self::ArtifactFileSize { .. } => {
-                (Error, "artifact-file-size", "it was cut or changed after logging")
-            }
-            Self::ArtifactOutside { .. } => {
-                (Note, "artifact-outside", "they do not travel with the run directory")
-            }
-            Self::Secret { .. } => (Warning, "secret", SCRUB),
-            Self::InterruptedSync => {
-                (Note, "interrupted-sync", "if rows were stored, another `wandb sync` repeats them")
-            }
-            Self::NoFileVersion => (Note, "no-file-version", ""),
-            Self::FileVersion { .. } => (Note, "file-version", ""),
-            Self::WallTimeBack { .. } => (Note, "wall-time-back", ""),
-            Self::NoWallTime => (Note, "no-wall-time", ""),
-            Self::SeriesBack { .. } => {
-                (Warning, "series-back", "TensorBoard hides the points from this step on before it")
-            }
+            Self::InterruptedSync => "if rows were stored, another `wandb sync` repeats them",
+            Self::SeriesBack { .. } => "TensorBoard hides the points before it from this step on",
+            _ => "",
         }
     }
 }

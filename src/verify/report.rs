@@ -109,8 +109,8 @@ impl Findings {
     }
 
     pub(super) fn add(&mut self, place: Place, problem: Problem) {
-        let described = problem.describe();
-        let (_, count) = self.counts.entry(described.code).or_insert((described.severity, 0));
+        let (_, count) =
+            self.counts.entry(problem.code()).or_insert_with(|| (problem.severity(), 0));
         *count += 1;
         if *count <= self.kept_at_most as u64 {
             self.kept.push(Finding { place, problem });
