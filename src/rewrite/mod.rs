@@ -12,6 +12,7 @@ mod rewriter;
 mod splice;
 mod staged;
 
+pub(crate) use contents::Contents;
 pub use files::{FilesDir, Placed, files_in};
 pub use items::{Item, put_item, splice_items};
 pub use rewriter::{Rewriter, Written};
