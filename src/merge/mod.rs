@@ -5,7 +5,8 @@
 //! [`Plan::write`] makes one run directory of them, which `wandb sync` and every other tool take for a run
 //! that was never interrupted. The segments are only read.
 //!
-//! [`Ranks`] merges something else: the runs of the ranks of one distributed job.
+//! [`Ranks`] merges something else: the runs of the ranks of one distributed job. [`EventPlan`] does for
+//! TensorBoard log directories what [`Plan`] does for runs.
 //!
 //! # What becomes of what is in the segments
 //! - **Rows**: those of the planned steps, in the order of steps. Of a segment that is placed elsewhere than
@@ -36,8 +37,11 @@
 //! # }
 //! ```
 
+mod attempt;
 mod carry;
 mod draw;
+mod event_write;
+mod events;
 mod files;
 mod head;
 mod options;
@@ -49,6 +53,8 @@ mod segment;
 mod summary;
 mod write;
 
+pub use event_write::EventReport;
+pub use events::{EventPlan, PlannedAttempt, PlannedRun, PlannedTag, TagPart};
 pub use files::RenamedFile;
 pub use head::ConfigConflict;
 pub use options::{Options, Overlap, Steps};

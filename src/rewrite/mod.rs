@@ -14,6 +14,7 @@ mod splice;
 mod staged;
 
 pub(crate) use beside::{added, beside, is_run_dir, resolved};
+pub(crate) use contents::Contents;
 pub use files::{FilesDir, Placed, files_in};
 pub use items::{Item, put_item, splice_items};
 pub use rewriter::{Rewriter, Written};

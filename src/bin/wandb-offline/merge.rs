@@ -7,12 +7,17 @@ use std::fmt::{Display, Write as _};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use wandb_offline::Result;
-use wandb_offline::merge::{Damage, MergeReport, Options, Overlap, Plan, Ranks, Steps};
+use wandb_offline::log::find;
+use wandb_offline::merge::{
+    Damage, EventPlan, EventReport, MergeReport, Options, Overlap, Plan, Ranks, Steps,
+};
+use wandb_offline::tfevents::{discover, is_event_file};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = RULES)]
 pub(crate) struct Args {
-    /// The segments: logs, run directories, or directories of runs, all of which are meant.
+    /// The segments: logs, run directories, or directories of runs, all of which are meant. Or TensorBoard
+    /// log directories, each of them an attempt, which become one log directory.
     #[arg(required = true, value_name = "SEGMENT")]
     segments: Vec<PathBuf>,
     /// The run directory to be made. It must not exist. `wandb sync` finds it by itself if it is called
@@ -77,16 +82,35 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if let Some(prefix) = &args.rank_prefix {
         let ranks = Ranks::new(&args.segments, prefix, &options(args))?;
         let report = output.map(|output| ranks.write(output)).transpose()?;
-        print(&ranks, report.as_ref(), args.json)?;
+        print(&ranks, report.as_ref(), report_text, args.json)?;
         return Ok(tell_all(ranks.damage()));
+    }
+    if args.segments.iter().all(|path| is_tensorboard(path)) {
+        let plan = EventPlan::new(&args.segments, &options(args))?;
+        let report = output.map(|output| plan.write(output)).transpose()?;
+        print(&plan, report.as_ref(), event_report_text, args.json)?;
+        return Ok(tell_all(plan.damage()));
     }
     let plan = Plan::new(&args.segments, &options(args))?;
     let report = output.map(|output| plan.write(output)).transpose()?;
-    print(&plan, report.as_ref(), args.json)?;
+    print(&plan, report.as_ref(), report_text, args.json)?;
     Ok(tell_all(plan.damage()))
 }
 
-fn print<P: Serialize + Display>(plan: &P, report: Option<&MergeReport>, json: bool) -> Result<()> {
+/// Whether there are event files at a path and no log of a run.
+fn is_tensorboard(path: &Path) -> bool {
+    if !path.is_dir() {
+        return path.file_name().is_some_and(is_event_file);
+    }
+    find(path).0.is_empty() && discover(path).is_ok_and(|found| !found.runs.is_empty())
+}
+
+fn print<P: Serialize + Display, R: Serialize>(
+    plan: &P,
+    report: Option<&R>,
+    report_text: impl Fn(&mut String, &R) -> std::fmt::Result,
+    json: bool,
+) -> Result<()> {
     let mut out = stdout();
     let printed = if json {
         serde_json::to_writer_pretty(&mut out, &Both { plan, report })
@@ -94,7 +118,11 @@ fn print<P: Serialize + Display>(plan: &P, report: Option<&MergeReport>, json: b
             .and_then(|()| writeln!(out))
     } else {
         let terminal = std::io::stdout().is_terminal();
-        out.write_all(text(plan, report, terminal).as_bytes())
+        let mut text = plan.to_string();
+        // Writing to a string does not fail.
+        let _ = report.map(|report| report_text(&mut text, report));
+        let lines: Vec<_> = text.split('\n').map(|line| shown(line, terminal)).collect();
+        out.write_all(lines.join("\n").as_bytes())
     };
     printed.map_err(print_error)?;
     finish(&mut out)
@@ -107,9 +135,9 @@ fn tell_all<'a>(damage: impl Iterator<Item = (&'a Path, &'a Damage)>) -> Exit {
 }
 
 #[derive(Serialize)]
-struct Both<'a, P> {
+struct Both<'a, P, R> {
     plan: &'a P,
-    report: Option<&'a MergeReport>,
+    report: Option<&'a R>,
 }
 
 fn options(args: &Args) -> Options {
@@ -129,16 +157,6 @@ fn options(args: &Args) -> Options {
         },
         hard_links: args.hard_links,
     }
-}
-
-fn text(plan: &impl Display, report: Option<&MergeReport>, terminal: bool) -> String {
-    let mut text = plan.to_string();
-    if let Some(report) = report {
-        // Writing to a string does not fail.
-        let _ = report_text(&mut text, report);
-    }
-    let lines: Vec<_> = text.split('\n').map(|line| shown(line, terminal)).collect();
-    lines.join("\n")
 }
 
 fn report_text(text: &mut String, report: &MergeReport) -> std::fmt::Result {
@@ -164,7 +182,29 @@ fn report_text(text: &mut String, report: &MergeReport) -> std::fmt::Result {
     Ok(())
 }
 
+fn event_report_text(text: &mut String, report: &EventReport) -> std::fmt::Result {
+    writeln!(text, "-> {}", report.directory.display())?;
+    writeln!(
+        text,
+        "  carried: {} in {}",
+        count(report.values, "value"),
+        count(report.runs, "run")
+    )?;
+    if report.left_out > 0 {
+        let values = count(report.left_out, "value");
+        writeln!(text, "  left out: {values}, whose steps another log directory has")?;
+    }
+    if report.taken_back > 0 {
+        let values = count(report.taken_back, "value");
+        writeln!(text, "  left out: {values}, which a restart took back")?;
+    }
+    Ok(())
+}
+
 const RULES: &str = "\
 The segments are only read. Steps of a segment are all from its first to its last. Where several have a \
 step, one of them gives its rows for it; nothing else is left out. `_runtime` goes on from one segment to the \
-next. The config key _wandb_offline says which segments the run was made of.";
+next. The config key _wandb_offline says which segments the run was made of.
+
+In TensorBoard log directories runs of one name belong together, and overlaps are decided tag by tag. Steps are \
+where they were recorded unless --steps shift says otherwise. What a restart took back stays taken back.";
