@@ -2,11 +2,14 @@
 //! bytes and hand them to a sink, and know nothing of any format.
 
 mod framed;
+mod growing;
 mod output;
 mod source;
 mod staged;
 
 pub use framed::{Framed, GapReport};
+pub(crate) use growing::Growing;
+pub use growing::{End, News, Replaced};
 pub(crate) use output::Output;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};
 pub(crate) use staged::{StagedDir, StagedFile, sync_dir};

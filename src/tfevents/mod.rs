@@ -3,6 +3,7 @@
 
 mod compressed;
 mod discover;
+mod follow;
 mod inflate;
 mod reader;
 mod scalars;
@@ -13,6 +14,7 @@ mod writer;
 pub use compressed::EventSource;
 pub use discover::{FileOrder, LogDir, RunFiles, SkipReason, Skipped, discover};
 pub use discover::{event_file_host, is_event_file};
+pub use follow::EventFollower;
 pub use reader::{EventReader, EventReaderOptions, RawEvent};
 pub use scalars::{ScalarColumn, ScalarSeries, Scalars};
 pub use series::{Sample, Series, SeriesTable};
