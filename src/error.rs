@@ -12,10 +12,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Loss is not an error: a lenient reader and every verb report what they left out. A file that is cut
 /// off is not an error either: its [`Tail`](crate::framing::Tail) says so.
-#[derive(Debug)]
+///
+/// Its `Debug` form is its text, for `unwrap` and a `main` that returns it show that to people;
+/// [`kind`](Self::kind) has the parts.
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
     path: Option<PathBuf>,
@@ -154,6 +155,12 @@ impl fmt::Display for Error {
             Some(path) => write!(f, ": {}", path.display()),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -5,6 +5,7 @@
 //! - A training loop logs with a [`Writer`]; `wandb sync` uploads what it wrote, whenever and wherever.
 //! - A [`Reader`] gives the records of a log one by one; [`run`] folds them into the state of a run or
 //!   into typed columns; [`export`] makes tables of them.
+//! - [`merge`] makes one run of the segments that a preempted or resumed one left.
 //! - [`convert`] turns TensorBoard log directories into runs, and runs into such directories. The programs
 //!   `tb2wandb` and `wandb-offline to-tensorboard` are shells around it.
 //! - A [`SummaryWriter`](tfevents::SummaryWriter) writes event files alone;
@@ -43,11 +44,11 @@
 //! | bytes | [`checksum`], a cursor | no |
 //! | codecs | [`wire`], [`framing`], [`proto`] | no |
 //! | policy | [`limits`], [`error`] | no |
-//! | views | [`json`], [`record`], [`event`] | no |
+//! | views | [`json`], [`record`], [`event`], [`secrets`] | no |
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`export`], [`recover`] | yes |
+//! | verbs | [`convert`], [`export`], [`merge`], [`recover`], [`verify`] | yes |
 //!
 //! # Features
 //! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
@@ -76,12 +77,15 @@ pub mod io;
 pub mod json;
 pub mod limits;
 pub mod log;
+pub mod merge;
 pub mod proto;
 pub mod record;
 pub mod recover;
 pub mod rewrite;
 pub mod run;
+pub mod secrets;
 pub mod tfevents;
+pub mod verify;
 pub mod wire;
 pub mod writer;
 

@@ -11,7 +11,8 @@ fn ls_lists_each_run_once_and_says_what_became_of_it() {
     let lines: Vec<&str> = out.lines().collect();
     assert!(lines[0].starts_with("ID"), "{out}");
     let misc = lines.iter().find(|line| line.starts_with("misc0001")).expect("listed");
-    assert!(misc.contains("failed") && misc.ends_with("no"), "{misc}");
+    assert!(misc.contains("failed") && misc.contains("  no "), "{misc}");
+    assert!(misc.ends_with("fixtures/wandb/0.31.0/misc/run-misc0001.wandb"), "{misc}");
     let (json, _, _) = run(&["ls", "fixtures/wandb", "--json"]);
     assert_eq!(json.lines().count(), lines.len() - 1);
     let first: serde_json::Value =
@@ -31,7 +32,7 @@ fn ls_finds_a_run_once_though_latest_run_links_to_it() {
     std::os::unix::fs::symlink(&dir, folder.path().join("latest-run")).expect("links");
     let (out, _, code) = run(&["ls", &folder.path().display().to_string()]);
     assert_eq!((code, out.lines().count()), (0, 2), "{out}");
-    assert!(out.lines().nth(1).expect("a run").ends_with("yes"), "{out}");
+    assert!(out.lines().nth(1).expect("a run").contains("  yes "), "{out}");
 }
 
 #[test]
@@ -103,12 +104,76 @@ fn a_file_that_is_no_log_fails_and_the_others_are_listed() {
 }
 
 #[test]
+fn verify_says_what_is_wrong_and_goes_on_to_the_next_file() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let dir = folder.path().join("offline-run-20260102_030405-minimal1");
+    std::fs::create_dir_all(dir.join("files")).expect("writable");
+    std::fs::write(dir.join("files/requirements.txt"), "wandb==0.31.0\n").expect("writable");
+    let log = dir.join("run-minimal1.wandb");
+    std::fs::copy(fixture("0.31.0/minimal/run-minimal1.wandb"), &log).expect("copies");
+    let root = folder.path().display().to_string();
+    let (out, err, code) = run(&["verify", &root]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.starts_with("clean  ") && out.contains("as finished\n"), "{out}");
+    assert_eq!(run(&["doctor", "-q", &root]), (String::new(), String::new(), 0));
+
+    let mut bytes = std::fs::read(&log).expect("readable");
+    bytes[1300] ^= 1;
+    std::fs::write(folder.path().join("damaged.wandb"), bytes).expect("writable");
+    let (out, _, code) = run(&["verify", &root, "--json"]);
+    assert_eq!((code, out.lines().count()), (3, 2), "{out}");
+    let report: serde_json::Value =
+        serde_json::from_str(out.lines().next().expect("a line")).expect("JSON");
+    assert_eq!((&report["verdict"], &report["run_id"]), (&"damaged".into(), &"minimal1".into()));
+    let gap = &report["findings"][0];
+    assert_eq!(
+        (&gap["code"], &gap["offset"], &gap["severity"]),
+        (&"gap".into(), &1247.into(), &"error".into())
+    );
+    assert_eq!(
+        (&report["sync"]["skip"], &report["sync"]["stops_at"]),
+        (&"online".into(), &1247.into())
+    );
+
+    std::fs::write(folder.path().join("no.wandb"), "this is no log").expect("writable");
+    let (out, err, code) = run(&["verify", "--quiet", &root]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("not a W&B log"), "{err}");
+    assert!(out.starts_with("damaged  "), "the others are verified: {out}");
+    assert_eq!(run(&["verify", &root, "--pattern", "a*"]).2, 2);
+}
+
+#[test]
 fn export_writes_tables_for_other_programs() {
     let (out, _, code) = run(&["export", "fixtures/wandb/0.31.0/minimal", "--keys", "loss"]);
     assert_eq!((code, out.as_str()), (0, "_step,loss\n0,1.5\n"));
     let (out, _, _) = run(&["export", "fixtures/wandb/0.31.0/minimal", "--format", "jsonl"]);
     let row: serde_json::Value = serde_json::from_str(&out).expect("one row");
     assert_eq!(row["loss"], 1.5);
+}
+
+#[test]
+fn a_run_is_found_by_its_id() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    for (log, id) in [
+        ("minimal/run-minimal1", "ab12"),
+        ("edge/run-edge0001", "ab12x"),
+        ("nan/run-naninf01", "ac99"),
+    ] {
+        let dir = folder.path().join(format!("wandb/offline-run-20260102_030405-{id}"));
+        std::fs::create_dir_all(&dir).expect("writable");
+        let to = dir.join(format!("run-{id}.wandb"));
+        std::fs::copy(fixture(&format!("0.31.0/{log}.wandb")), to).expect("copies");
+    }
+    let run = |id: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wandb-offline"));
+        let done = command.args(["info", id]).current_dir(folder.path()).output().expect("runs");
+        (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap())
+    };
+    assert!(run("ac").0.contains("run-ac99.wandb"), "the beginning is enough");
+    assert!(run("ab12").0.contains("run-ab12.wandb"), "a whole id is meant as such");
+    assert!(run("ab").1.contains("several runs begin with it: ab12, ab12x"));
+    assert!(run("zz").1.contains("no run in wandb has this id"));
 }
 
 #[test]

@@ -130,6 +130,29 @@ fn only_the_first_value_of_a_tag_has_metadata() {
 }
 
 #[test]
+fn a_tag_has_values_of_one_kind() {
+    let events = written(|run| {
+        run.scalar("x", 0, 1.0).unwrap();
+        let error = run.text("x", 0, "x").unwrap_err().to_string();
+        assert!(error.starts_with(r#"tag "x" has values for scalars, so it takes none for text"#));
+        run.text("t", 0, "x").unwrap();
+        assert!(run.scalar("t", 1, 1.0).is_err());
+        assert!(run.scalars(1, &[("y", 1.0), ("t", 2.0)]).is_err());
+        run.histogram("y", 1, &Histogram::default()).unwrap();
+        run.scalar("m_COLOR", 1, 1.0).unwrap();
+        let (vertices, colors) = (&[[0.0; 3]], &[[0; 3]]);
+        let mesh = Mesh { vertices, colors, ..Mesh::default() };
+        assert!(run.mesh("m", 1, &mesh).is_err());
+        run.custom_scalars(&tb::Layout::default()).unwrap();
+        assert!(run.scalar("custom_scalars__config__", 1, 1.0).is_err());
+        run.scalar("x", 1, 2.0).unwrap();
+    });
+    let tags: Vec<&str> = values(&events).iter().map(|value| value.tag.as_str()).collect();
+    let want = ["x", "t", "y", "m_COLOR", "custom_scalars__config__", "x"];
+    assert_eq!(tags, want, "nothing of what was refused is written");
+}
+
+#[test]
 fn files_and_text_are_strings() {
     let image = Image::rgb8(2, 1, &[1, 2, 3, 4, 5, 6]).unwrap();
     let wav = b"RIFF\x24\0\0\0WAVEfmt ";
@@ -259,6 +282,51 @@ fn writers_of_one_second_and_directory_have_files_of_their_own() {
         scalars.read_file(&path).unwrap();
         assert_eq!(scalars.series().count(), 1, "a writer that is dropped writes what it has");
     }
+}
+
+#[test]
+fn a_file_is_read_after_those_that_were_there_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = |run: &SummaryWriter| run.path().file_name().unwrap().to_owned();
+    let options = || SummaryWriter::options().start(1.7e9).host("m");
+    // Of a process with a higher number, and of a host whose name sorts behind.
+    let others = ["events.out.tfevents.1700000000.m.9999999.0", "events.out.tfevents.1700000001.z"];
+    for other in others {
+        std::fs::write(dir.path().join(other), "").unwrap();
+    }
+    let names: Vec<_> = (0..25).map(|_| name(&options().create(dir.path()).unwrap())).collect();
+    assert!(names.is_sorted(), "{names:?}");
+    assert!(names[0].to_str().unwrap() > others[1]);
+    let seconds = |name: &std::ffi::OsStr| name.to_str().unwrap()[20..30].to_owned();
+    assert_eq!(seconds(&names[24]), "1700000002", "not later than it has to be");
+    // The clock of another machine may be ahead; who says when a file begins knows better.
+    std::fs::write(dir.path().join("events.out.tfevents.4000000000.m"), "").unwrap();
+    assert_eq!(seconds(&name(&options().create(dir.path()).unwrap())), "1700000002");
+    let now = SummaryWriter::options().host("a").create(dir.path()).unwrap();
+    assert_eq!(seconds(&name(&now)), "4000000001");
+}
+
+#[test]
+fn every_restart_of_one_second_purges_what_came_before() {
+    let dir = tempfile::tempdir().unwrap();
+    for start in 0..12 {
+        let options = SummaryWriter::options().start(1.7e9).purge_step(start);
+        let mut run = options.create(dir.path()).unwrap();
+        (start..20).for_each(|step| run.scalar("x", step, start as f32).unwrap());
+        run.finish().unwrap();
+    }
+    let mut scalars = Scalars::default();
+    let found = wandb_offline::tfevents::discover(dir.path()).unwrap();
+    let [run] = &found.runs[..] else { panic!("{found:?}") };
+    let mut by_name = run.clone();
+    by_name.sort(wandb_offline::tfevents::FileOrder::Name);
+    assert_eq!(by_name.files, run.files);
+    run.files.iter().for_each(|file| scalars.read_file(file).unwrap());
+    let series = scalars.series().next().unwrap();
+    let starts = (0..12i64).flat_map(|start| (start..20).map(move |step| (step, start as f64)));
+    let values = (0..series.steps.len()).map(|i| series.values.get(i).unwrap().as_f64());
+    let got: Vec<_> = series.steps.iter().copied().zip(values).collect();
+    assert_eq!(got, starts.collect::<Vec<_>>(), "read in the order of the restarts");
 }
 
 #[test]

@@ -331,7 +331,7 @@ fn converting_again_is_refused_and_changes_nothing() {
     assert_eq!(before.len(), 1, "nothing but the run: {before:?}");
     let options = Options { output: output.clone(), ..Options::default() };
     let again = convert(&[dir.path()], &options).unwrap();
-    assert!(again.runs[0].error.as_deref().unwrap().starts_with("already converted, update it"));
+    assert!(again.runs[0].error.as_deref().unwrap().starts_with("already converted; `--update`"));
     assert_eq!((again.failures(), again.converted()), (1, 0));
     assert_eq!(names(), before);
 }

@@ -499,3 +499,68 @@ fn a_shape_that_claims_more_than_memory_holds_costs_nothing() {
         assert_eq!(carried, plugin.is_empty(), "{plugin}: only a histogram can count them");
     }
 }
+
+/// The official client drops a longer line of history, and a longer summary.
+const LONGEST_LINE: usize = 10_383_360;
+
+#[test]
+fn no_row_is_longer_than_what_is_uploaded() {
+    let histogram = |tag: usize| {
+        let bins = 0..500;
+        let histogram = tb::HistogramProto {
+            bucket_limit: bins.clone().map(|bin| f64::from(bin) + 1.0 / 3.0).collect(),
+            bucket: bins.map(|bin| f64::from(bin) / 7.0).collect(),
+            ..Default::default()
+        };
+        let value = Some(tb::summary::value::Value::Histo(histogram));
+        tb::summary::Value { tag: format!("h{tag}"), value, ..Default::default() }
+    };
+    let mut events: Vec<_> = (0..1000).map(|tag| summary(7, 1.7e9, histogram(tag))).collect();
+    events.extend([scalar("loss", 7, 1.7e9, 0.5), scalar("loss", 8, 1.7e9 + 1.0, 0.25)]);
+    let logs = log_dir(&events);
+    let converted = converted(logs.path(), |_| {});
+    let report = &converted.report.runs[0];
+    assert!(report.counted_steps && !report.is_lossy());
+    assert_eq!((report.points, report.not_in_summary > 0), (1002, true));
+    let run = converted.only();
+    // Quotes, colons and commas are 6 bytes an item.
+    let length = |line: &BTreeMap<Vec<String>, String>| -> usize {
+        let of = |(path, text): (&Vec<String>, &String)| path.concat().len() + text.len() + 6;
+        line.iter().map(of).sum()
+    };
+    assert!(run.rows.len() > 2 && run.rows.iter().map(length).max().unwrap() < LONGEST_LINE);
+    assert!(length(&run.summary) < LONGEST_LINE);
+    assert_eq!(run.summary[&vec!["loss".to_owned()]], "0.25");
+    let steps: Vec<_> = run.rows.iter().map(|row| &row[&vec!["global_step".to_owned()]]).collect();
+    assert!(steps.ends_with(&[&"7".to_owned(), &"8".to_owned()]));
+    assert!(steps.iter().filter(|step| **step == "7").count() > 1);
+    assert!(run.rows[0].contains_key(&vec!["loss".to_owned()]), "numbers come first");
+}
+
+#[test]
+fn a_text_with_no_room_in_a_row_becomes_a_table() {
+    let text = "x".repeat(20 << 20);
+    let tensor = tb::TensorProto {
+        dtype: tb::DataType::DtString.into(),
+        string_val: vec![text.clone().into()],
+        ..Default::default()
+    };
+    let value = tb::summary::Value {
+        tag: "note".into(),
+        value: Some(tb::summary::value::Value::Tensor(tensor)),
+        ..Default::default()
+    };
+    let logs = log_dir(&[summary(1, 1.7e9, value), scalar("loss", 1, 1.7e9, 0.5)]);
+    let converted = converted(logs.path(), |_| {});
+    assert_eq!(converted.report.runs[0].large_texts, 1);
+    let run = converted.only();
+    let at = |path: &[&str]| {
+        let path: Vec<String> = path.iter().map(|element| (*element).to_owned()).collect();
+        run.rows[0][&path].clone()
+    };
+    assert_eq!((run.rows.len(), at(&["loss"]).as_str()), (1, "0.5"));
+    let path: String = serde_json::from_str(&at(&["note", "path"])).unwrap();
+    let directory = converted.report.runs[0].directory.as_ref().unwrap();
+    let table = json_file(&directory.join("files").join(path)).unwrap();
+    assert_eq!(table["data"], json!([[text]]));
+}

@@ -194,14 +194,52 @@ fn a_row_that_was_uploaded_stays() {
 }
 
 #[test]
-fn a_run_that_would_become_another_one_is_refused() {
+fn a_run_that_becomes_another_one_is_replaced_until_it_is_uploaded() {
+    let images = |steps: std::ops::Range<i64>| steps.flat_map(|step| [loss(step), image(step)]);
+    let mut growing = Growing::new(&images(0..10).collect::<Vec<_>>());
+    // A training that is resumed further back than the last row.
+    growing.grow(&images(5..6).collect::<Vec<_>>());
+    let report = growing.update();
+    assert_eq!((report.status, report.rows_replaced), (RunStatus::Updated, 4));
+    growing.assert_is_whole();
+    let media = growing.directory().join("files/media/images");
+    assert_eq!(fs::read_dir(media).unwrap().count(), 6, "what no row names is gone");
+    // The run starts at another time.
+    growing.grow(&[scalar("warmup", 0, 1.6e9, 1.0)]);
+    assert_eq!(growing.update().status, RunStatus::Updated);
+    growing.assert_is_whole();
+    growing.mark_synced();
+    growing.grow(&[loss(3)]);
+    growing.assert_refused("it was uploaded, and its last");
+}
+
+#[test]
+fn a_run_that_was_uploaded_in_part_stays() {
+    let mut growing = Growing::new(&[loss(0), loss(1), loss(2)]);
+    fs::write(growing.log().with_extension("wandb.syncstate"), b"{}").unwrap();
+    growing.grow(&[loss(0)]);
+    growing.assert_refused("it was uploaded");
+}
+
+#[test]
+fn a_log_directory_that_lost_rows_is_refused() {
     let mut growing = Growing::new(&(0..10).map(loss).collect::<Vec<_>>());
-    // A restart that goes back further than the last row.
-    growing.grow(&[loss(5)]);
-    growing.assert_refused("its last 4 rows are others now");
     growing.events.clear();
     growing.grow(&(0..5).map(loss).collect::<Vec<_>>());
-    growing.assert_refused("its last 5 rows are others now");
+    growing.assert_refused("less than before: 5 rows, not 10");
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_moved_through_a_link() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut growing = Growing::new(&[loss(0), image(0)]);
+    let media = growing.directory().join("files/media");
+    fs::remove_dir_all(&media).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), &media).unwrap();
+    growing.grow(&[image(1), image(2)]);
+    growing.assert_refused("a link is in the place of its files");
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
 }
 
 #[test]

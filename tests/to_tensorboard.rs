@@ -17,7 +17,9 @@ use wandb_offline::event::{ValueKind, What};
 use wandb_offline::json::Value as Json;
 use wandb_offline::proto::tensorboard as tb;
 use wandb_offline::record::{HistoryView, ItemValue, RecordKind};
-use wandb_offline::tfevents::{EventReader, Scalars, discover};
+use wandb_offline::tfevents::{
+    EventReader, Image, Mesh, Scalars, SummaryWriter, discover, is_event_file,
+};
 use wandb_offline::{Reader, Writer};
 
 /// A log directory that was written, and what was said about it.
@@ -75,7 +77,7 @@ impl LogDir {
 /// The event files directly in a directory, and their sizes.
 fn event_files(dir: &Path) -> Vec<(PathBuf, u64)> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
-    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    let files = entries.filter(|entry| is_event_file(&entry.file_name()));
     files.map(|entry| (entry.path(), entry.metadata().unwrap().len())).collect()
 }
 
@@ -313,6 +315,170 @@ fn text_is_written_when_it_changes() {
     };
     assert_eq!((steps("split"), steps("list")), (vec![0, 2, 3], vec![0]));
     assert_eq!(done.changed(Changed::JsonText), 1);
+    assert_eq!(done.left_out(Reason::Repeated), [("text", 4)]);
+    assert!(!done.report.is_lossy());
+}
+
+#[test]
+fn keys_that_are_called_like_tags_of_the_converter_stay_apart_from_them() {
+    let options = ToOptions { console: true, summary: true, ..ToOptions::default() };
+    let done = logged(&options, |run| {
+        run.define_metric("val/*").apply().unwrap();
+        run.config_update([("lr", 0.1)]).unwrap();
+        run.log((("console", 1.0), ("custom_scalars__config__", 2.0), ("summary/best", 3.0)))
+            .unwrap();
+        let hparams = BTreeMap::from([("session_start_info", 4.0), ("session_end_info", 5.0)]);
+        run.log((("_hparams_", hparams), ("val/x", 6.0))).unwrap();
+        run.summary_set("best", 7.0).unwrap();
+        run.summary_set("a", BTreeMap::from([("b", 8.0)])).unwrap();
+        run.summary_set("a/b", 9.0).unwrap();
+    });
+    let values: BTreeMap<_, _> = done.points().into_iter().map(|(tag, p)| (tag, p[0].2)).collect();
+    let value = |tag: &str| f32::from_bits(values[tag]);
+    assert_eq!(value("console/scalar"), 1.0);
+    assert_eq!(value("custom_scalars__config__/scalar"), 2.0);
+    assert_eq!((value("summary/best"), value("summary/best-2")), (3.0, 7.0));
+    assert_eq!(value("_hparams_/session_start_info/scalar"), 4.0);
+    assert_eq!(value("_hparams_/session_end_info/scalar"), 5.0);
+    assert_eq!((value("summary/a/b"), value("summary/a/b-2")), (8.0, 9.0));
+    assert_eq!(values.len(), 9, "{values:?}");
+    assert_eq!(done.changed(Changed::Renamed), 6);
+    let tags: Vec<_> = done.others().into_iter().map(|(tag, ..)| tag).collect();
+    let own = ["custom_scalars__config__", "_hparams_/session_start_info"];
+    assert_eq!(tags[..2], own);
+    assert_eq!(tags.last().unwrap(), "_hparams_/session_end_info");
+}
+
+#[test]
+fn hyperparameters_that_read_the_same_are_all_there() {
+    let done = logged(&ToOptions::default(), |run| {
+        let nested = BTreeMap::from([("b", 1)]);
+        run.config_update((("a", nested), ("a/b", 2), ("none", None::<f64>))).unwrap();
+        run.log([("loss", 1.0)]).unwrap();
+    });
+    assert_eq!(done.only().carried.hparams, 2);
+    assert_eq!(done.changed(Changed::Renamed), 1);
+    assert_eq!(done.left_out(Reason::Null), [("config", 1)]);
+}
+
+#[test]
+fn of_a_large_table_only_what_is_wanted_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = writer(dir.path());
+    fs::create_dir(run.files_dir().join("media")).unwrap();
+    let table = format!(r#"{{"data":[[0]{}],"columns":["n"]}}"#, ",[1]".repeat(5 << 20));
+    fs::write(run.files_dir().join("media/t.json"), table).unwrap();
+    let object = BTreeMap::from([("_type", "table-file"), ("path", "media/t.json")]);
+    run.log([("table", object)]).unwrap();
+    run.finish().unwrap();
+    let done = LogDir::of(&[run.dir()], &ToOptions::default());
+    assert_eq!(done.only().carried.tables, 1);
+    assert_eq!(done.changed(Changed::TableRows), (5 << 20) - 999);
+    assert_eq!(done.others()[0].2.len(), 1001, "and the header");
+}
+
+/// Every tensor of a run: tag, step, wall time, plugin of the tag's first value.
+fn tensors(dir: &Path) -> Vec<(String, i64, u64, String, tb::TensorProto)> {
+    let mut plugins = BTreeMap::new();
+    let mut tensors = Vec::new();
+    for (file, _) in event_files(dir) {
+        let mut reader = EventReader::open(file).unwrap();
+        while let Some(raw) = reader.next_event().unwrap() {
+            let event = raw.decode().unwrap();
+            let Some(tb::event::What::Summary(summary)) = event.what else { continue };
+            for value in summary.value {
+                let Some(tb::summary::value::Value::Tensor(tensor)) = value.value else { continue };
+                if let Some(data) = value.metadata.and_then(|metadata| metadata.plugin_data) {
+                    plugins.insert(value.tag.clone(), data.plugin_name);
+                }
+                let plugin = plugins[&value.tag].clone();
+                tensors.push((value.tag, event.step, event.wall_time.to_bits(), plugin, tensor));
+            }
+        }
+    }
+    tensors.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    tensors
+}
+
+#[test]
+fn images_sounds_texts_and_meshes_come_back_byte_for_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let logdir = dir.path().join("there");
+    let mut run = SummaryWriter::options().start(1.7e9).create(&logdir).unwrap();
+    let png = Image::rgb8(2, 1, &[255, 0, 0, 0, 1, 2]).unwrap();
+    let gif = Image::encoded(b"GIF89a\x05\x00\x06\x00".to_vec()).unwrap();
+    let wav = [
+        &b"RIFF\x26\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0"[..],
+        b"\x10\0data\x02\0\0\0ab",
+    ]
+    .concat();
+    for step in 0..3 {
+        let at = (step, 1.7e9 + step as f64 * 0.1);
+        run.images("png", at, &[png.clone(), png.clone()]).unwrap();
+        run.images("gif", at, std::slice::from_ref(&gif)).unwrap();
+        run.audio("sound", at, &[&wav]).unwrap();
+        run.text("repeated", at, "**the same** each time").unwrap();
+        run.table("table", at, &[["name", "value"], ["x", "1"]]).unwrap();
+        let vertices = &[[0.1, 0.0, -1.5], [1.0, 0.3, 0.0], [0.0, 1.0, 1e-7]];
+        let colors = &[[0, 128, 255], [1, 2, 3], [9, 8, 7]];
+        run.mesh("cloud", at, &Mesh { vertices, ..Mesh::default() }).unwrap();
+        run.mesh("colored", at, &Mesh { vertices, colors, ..Mesh::default() }).unwrap();
+        let faces = &[[0, 1, 2], [2, 1, 0]];
+        run.mesh("mesh", at, &Mesh { vertices, colors, faces, ..Mesh::default() }).unwrap();
+    }
+    run.finish().unwrap();
+    let there = converted(&logdir, |_| {});
+    let back =
+        LogDir::of(&[there.report.runs[0].directory.as_ref().unwrap()], &ToOptions::default());
+    assert!(back.only().left_out.is_empty() && back.only().changed.is_empty(), "{:?}", back.only());
+    let (want, got) = (tensors(&logdir), tensors(back.only().directory.as_ref().unwrap()));
+    assert_eq!(want.len(), 3 * (5 + 1 + 2 + 3));
+    assert_eq!(got, want);
+}
+
+#[test]
+fn texts_of_any_rank_come_back() {
+    let text = |tag: &str, shape: &[i64], strings: &[&str]| {
+        let dim =
+            shape.iter().map(|&size| tb::tensor_shape_proto::Dim { size, ..Default::default() });
+        let tensor = tb::TensorProto {
+            dtype: tb::DataType::DtString as i32,
+            tensor_shape: Some(tb::TensorShapeProto { dim: dim.collect(), ..Default::default() }),
+            string_val: strings.iter().map(|text| text.as_bytes().to_vec()).collect(),
+            ..Default::default()
+        };
+        let plugin_data =
+            tb::summary_metadata::PluginData { plugin_name: "text".into(), ..Default::default() };
+        summary(
+            1,
+            1.7e9,
+            tb::summary::Value {
+                tag: tag.into(),
+                metadata: Some(tb::SummaryMetadata {
+                    plugin_data: Some(plugin_data),
+                    data_class: tb::DataClass::Tensor as i32,
+                    ..Default::default()
+                }),
+                value: Some(tb::summary::value::Value::Tensor(tensor)),
+                ..Default::default()
+            },
+        )
+    };
+    let strings = ["a", "0", "", "ä", "[1]", "f"];
+    let logdir = log_dir(&[
+        text("0", &[], &["one"]),
+        text("1", &[6], &strings),
+        text("2", &[3, 2], &strings),
+        text("3", &[1, 2, 3], &strings),
+        text("row", &[1, 6], &strings),
+        text("column", &[6, 1], &strings),
+    ]);
+    let there = converted(logdir.path(), |_| {});
+    let back =
+        LogDir::of(&[there.report.runs[0].directory.as_ref().unwrap()], &ToOptions::default());
+    let (want, got) = (tensors(logdir.path()), tensors(back.only().directory.as_ref().unwrap()));
+    assert_eq!((got.len(), got), (6, want));
+    assert_eq!(back.only().carried.texts + back.only().carried.tables, 6);
 }
 
 #[test]
@@ -337,14 +503,15 @@ fn media_are_read_from_the_run_and_from_nowhere_else() {
     run.log([("video", object("video-file", "media/a.gif"))]).unwrap();
     run.log([("table", object("table-file", "media/t.json"))]).unwrap();
     run.log([("cloud", object("object3D-file", "media/x"))]).unwrap();
+    run.log([("water", object("molecule-file", "media/x"))]).unwrap();
     run.finish().unwrap();
     let done = LogDir::of(&[run.dir()], &ToOptions { table_rows: 2, ..ToOptions::default() });
     let carried = done.only().carried;
     assert_eq!((carried.images, carried.tables), (2, 1));
     assert_eq!(done.left_out(Reason::UnusableFile), [("image-file", 1)]);
-    assert_eq!(done.left_out(Reason::MissingFile), [("image-file", 1)]);
+    assert_eq!(done.left_out(Reason::MissingFile), [("image-file", 1), ("object3D-file", 1)]);
     assert_eq!(done.left_out(Reason::OutsideFiles), [("image-file", 2)]);
-    assert_eq!(done.left_out(Reason::Unsupported), [("object3D-file", 1)]);
+    assert_eq!(done.left_out(Reason::Unsupported), [("molecule-file", 1)]);
     assert_eq!(done.changed(Changed::TableRows), 1);
     assert!(done.report.is_lossy());
     let others = done.others();
@@ -422,20 +589,109 @@ fn a_run_that_is_followed_ends_as_one_converted_at_once() {
 }
 
 #[test]
-fn a_run_whose_past_would_change_is_left_as_it_is() {
+fn a_run_whose_past_changes_is_written_anew() {
     let dir = tempfile::tempdir().unwrap();
     let logdir = dir.path().join("logs");
     let run = writer(dir.path());
     run.log((("loss", 1.0), ("global_step", 100))).unwrap();
-    let (report, files) = followed(&run, &logdir, &mut |_| {
+    let foreign = "notes.txt";
+    let (report, files) = followed(&run, &logdir, &mut |rounds| {
+        match rounds {
+            1 => run.log([("loss", 2.0)]).unwrap(),
+            2 => run.config_update([("lr", 0.1)]).unwrap(),
+            3 => {
+                let place = logdir.join("run1");
+                fs::write(place.join(foreign), "mine").unwrap();
+                run.log([("loss", 3.0)]).unwrap();
+            }
+            _ => run.finish().unwrap(),
+        }
+        run.flush().ok();
+        false
+    });
+    assert_eq!((report.converted(), report.failures()), (1, 0), "{report:?}");
+    let followed = &report.runs[0];
+    let rewritten = followed.changed.iter().find(|change| change.what == Changed::Rewritten);
+    assert_eq!(rewritten.unwrap().count, 2, "the axis, and the config");
+    assert!(!files[1].starts_with(&files[0]) && files[3].starts_with(&files[2]));
+    let place = followed.directory.as_ref().unwrap();
+    assert_eq!(fs::read_to_string(place.join(foreign)).unwrap(), "mine");
+    let [(file, _)] = &event_files(place)[..] else { panic!("the old ones are gone") };
+    let options = ToOptions { console: true, summary: true, ..Default::default() };
+    let at_once = LogDir::of(&[run.dir()], &options);
+    let want = &event_files(at_once.only().directory.as_ref().unwrap())[0].0;
+    assert_eq!(fs::read(file).unwrap(), fs::read(want).unwrap());
+}
+
+#[test]
+fn what_somebody_else_touched_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let logdir = dir.path().join("logs");
+    let run = writer(dir.path());
+    run.log([("loss", 1.0)]).unwrap();
+    let (report, _) = followed(&run, &logdir, &mut |_| {
+        let (file, _) = event_files(&logdir.join("run1")).remove(0);
+        fs::write(file, "changed").unwrap();
         run.log([("loss", 2.0)]).unwrap();
         false
     });
-    let run = &report.runs[0];
-    assert!(run.error.as_ref().unwrap().contains("left as it is"), "{run:?}");
+    let failed = &report.runs[0];
+    assert!(failed.error.as_ref().unwrap().contains("left as it is"), "{failed:?}");
     assert_eq!((report.converted(), report.failures()), (0, 1));
-    let (file, _) = event_files(run.directory.as_ref().unwrap()).remove(0);
-    assert_eq!(fs::read(file).unwrap(), files[0]);
+    let (file, _) = event_files(failed.directory.as_ref().unwrap()).remove(0);
+    assert_eq!(fs::read(file).unwrap(), b"changed");
+}
+
+#[test]
+fn a_run_that_has_no_row_yet_is_refused_at_once_where_its_directory_exists() {
+    let dir = tempfile::tempdir().unwrap();
+    let logdir = dir.path().join("logs");
+    let run = writer(dir.path());
+    fs::create_dir_all(logdir.join("run1")).unwrap();
+    let (every, mut seen) = (Duration::ZERO, 0);
+    let report =
+        follow(&[run.dir()], &logdir, &ToOptions::default(), every, &mut |_| true, &mut |run| {
+            assert!(run.error.as_ref().unwrap().contains("nothing is overwritten"), "{run:?}");
+            seen += 1;
+        });
+    assert_eq!((seen, report.unwrap().failures()), (1, 1));
+    assert_eq!(fs::read_dir(logdir.join("run1")).unwrap().count(), 0);
+}
+
+#[test]
+fn system_metrics_are_appended_while_a_run_is_followed() {
+    let fixture = "fixtures/wandb/0.31.0/stats";
+    let log = wandb_offline::log::locate(fixture).unwrap().path;
+    let bytes = fs::read(&log).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (logdir, growing) = (dir.path().join("logs"), dir.path().join("run-stats.wandb"));
+    let mut length = 0;
+    let mut grow = || {
+        length = (length + 700).min(bytes.len());
+        fs::write(&growing, &bytes[..length]).unwrap();
+        length == bytes.len()
+    };
+    grow();
+    let mut sizes = Vec::new();
+    let mut wait = |_| {
+        let run = fs::read_dir(&logdir).unwrap().next().map(|entry| entry.unwrap().path());
+        if let Some(system) = run.map(|run| run.join("system")).filter(|system| system.is_dir()) {
+            sizes.push(fs::read(&event_files(&system)[0].0).unwrap());
+        }
+        grow();
+        false
+    };
+    let options = ToOptions::default();
+    let report = follow(&[&growing], &logdir, &options, Duration::ZERO, &mut wait, &mut |_| {});
+    let report = report.unwrap();
+    assert_eq!((report.converted(), report.failures()), (1, 0), "{report:?}");
+    sizes.dedup();
+    assert!(sizes.len() > 1 && sizes.windows(2).all(|pair| pair[1].starts_with(&pair[0])));
+    let at_once = LogDir::of(&[&log], &options);
+    let system = |run: &RunReport| {
+        fs::read(&event_files(&run.directory.as_ref().unwrap().join("system"))[0].0).unwrap()
+    };
+    assert_eq!(system(&report.runs[0]), system(at_once.only()));
 }
 
 #[test]

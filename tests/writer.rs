@@ -47,13 +47,14 @@ fn a_row_of_another_shape_is_an_error_that_says_so() {
     assert_eq!(message(run.log("loss")), format!("{wanted} a string"));
     assert_eq!(message(run.log(None::<f64>)), format!("{wanted} nothing"));
     let pairs = "cannot log this value: a sequence must hold (key, value) pairs here, not";
-    assert_eq!(message(run.log(("loss", 0.5))), format!("{pairs} a string"));
-    assert_eq!(message(run.log([1, 2])), format!("{pairs} a number"));
-    assert_eq!(message(run.log([("a", 1, 2)])), format!("{pairs} more than two things"));
+    let hint = "; a single pair is logged as [(key, value)]";
+    assert_eq!(message(run.log(("loss", 0.5))), format!("{pairs} a string{hint}"));
+    assert_eq!(message(run.log([1, 2])), format!("{pairs} a number{hint}"));
+    assert_eq!(message(run.log([("a", 1, 2)])), format!("{pairs} more than two things{hint}"));
     assert_eq!(
         message(run.log([["a"]])),
         "cannot log this value: key \"a\": a sequence must hold (key, value) pairs here, \
-         not fewer than two things"
+         not fewer than two things; a single pair is logged as [(key, value)]"
     );
     assert_eq!(
         message(run.log([(1.5, 2)])),

@@ -6,11 +6,13 @@ mod support;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use regex::Regex;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use support::{Exit, complain, count, on_interrupt, shown};
 use wandb_offline::convert::tensorboard::{
@@ -254,7 +256,21 @@ fn watched(conversion: Conversion<'_>) -> ConvertReport {
 /// Converts until interrupted. A second interrupt is obeyed at once.
 fn followed(logdirs: &[PathBuf], options: &Options, every: Duration) -> Result<ConvertReport> {
     let stopped = on_interrupt()?;
-    follow(logdirs, options, every, &mut |time| stopped.recv_timeout(time).is_ok(), &|_| {})
+    // Runs that fail from round to round are told of when they begin to, or fail differently.
+    let failing: Mutex<HashMap<String, String>> = Mutex::default();
+    let tell = |progress: Progress<'_>| {
+        let Progress::Done(run) = progress else { return };
+        let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match &run.error {
+            Some(error) if run.status == RunStatus::Failed => {
+                if failing.insert(run.run_id.clone(), error.clone()).as_ref() != Some(error) {
+                    print_failure(run);
+                }
+            }
+            _ => _ = failing.remove(&run.run_id),
+        }
+    };
+    follow(logdirs, options, every, &mut |time| stopped.recv_timeout(time).is_ok(), &tell)
 }
 
 fn text(report: &ConvertReport, options: &Options, terminal: bool) -> String {
@@ -294,6 +310,10 @@ fn run_text(
     match run.status {
         RunStatus::Updated => {
             writeln!(text, "  added to the run made before: {}", count(run.rows_added, "row"))?;
+            if run.rows_replaced > 0 {
+                let rows = count(run.rows_replaced, "row");
+                writeln!(text, "  replaced in it, for they are others now: {rows}")?;
+            }
         }
         RunStatus::Unchanged => writeln!(text, "  the run made before has all of it")?,
         _ => {}
@@ -325,6 +345,18 @@ fn changes_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt:
     for rename in &run.renamed {
         let (tag, key) = (shown(&rename.tag, terminal), shown(&rename.key, terminal));
         writeln!(text, "  changed: tag \"{tag}\" has the key \"{key}\"")?;
+    }
+    if run.rebinned > 0 {
+        let histograms = count(run.rebinned, "histogram");
+        writeln!(text, "  changed: {histograms} of more than 512 bins got 512")?;
+    }
+    if run.large_texts > 0 {
+        let texts = count(run.large_texts, "text");
+        writeln!(text, "  changed: {texts} with no room in a row became tables")?;
+    }
+    if run.not_in_summary > 0 {
+        let tags = count(run.not_in_summary, "tag");
+        writeln!(text, "  changed: the last values of {tags} have no room in the summary")?;
     }
     if run.odd_wall_times > 0 {
         let events = count(run.odd_wall_times, "event");
@@ -365,8 +397,10 @@ fn print_errors(report: &ConvertReport) {
     for error in report.skipped.iter().chain(&report.errors) {
         complain(PROGRAM, &format!("{}: {}", error.path.display(), error.error));
     }
-    for run in report.runs.iter().filter(|run| run.status == RunStatus::Failed) {
-        let error = run.error.as_deref().unwrap_or_default();
-        complain(PROGRAM, &format!("{}: {error}", run.log_dir.join(&run.name).display()));
-    }
+    report.runs.iter().filter(|run| run.status == RunStatus::Failed).for_each(print_failure);
+}
+
+fn print_failure(run: &RunReport) {
+    let error = run.error.as_deref().unwrap_or_default();
+    complain(PROGRAM, &format!("{}: {error}", run.log_dir.join(&run.name).display()));
 }

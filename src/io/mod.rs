@@ -6,6 +6,7 @@ mod growing;
 mod output;
 mod source;
 mod staged;
+mod within;
 
 pub use framed::{Framed, GapReport};
 pub(crate) use growing::Growing;
@@ -13,3 +14,4 @@ pub use growing::{End, News, Replaced};
 pub(crate) use output::Output;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};
 pub(crate) use staged::{StagedDir, StagedFile, sync_dir};
+pub(crate) use within::{Unreachable, Within};

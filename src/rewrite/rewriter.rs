@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::log::LogWriter;
 use crate::record::{RawRecord, RecordKind};
 use crate::wire::{self, Malformed};
+use serde::Serialize;
 use std::fs::File;
 use std::io::Write;
 
@@ -23,7 +24,7 @@ pub struct Rewriter<W = File> {
 }
 
 /// What was written, in records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Written {
     /// As they were, but for their number.

@@ -4,7 +4,7 @@ use super::cells::{Cell, Cells, ColumnKind, Owned};
 use super::slots::Slots;
 use crate::error::{Error, Result};
 use crate::io::Source;
-use crate::log::Reader;
+use crate::log::{self, Reader};
 use crate::record::{ItemValue, RawRecord, RecordKind, join_key, read_step, split_key};
 use crate::wire::{Field, Fields, Malformed};
 use std::path::Path;
@@ -33,12 +33,12 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Reads the history of the log `path`, strictly.
+    /// Reads the history of the log that `path` means, as for [`load`](super::load), strictly.
     ///
     /// # Errors
-    /// When the file cannot be read, or at its first damage.
+    /// When there is no log or it cannot be read, or at its first damage.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        let path = &log::locate(path)?.path;
         Self::from_reader(&mut Reader::open(path)?).map_err(|error| error.at(path))
     }
 

@@ -4,7 +4,7 @@ use super::RunState;
 use crate::error::Result;
 use crate::framing::Tail;
 use crate::io::GapReport;
-use crate::log::Reader;
+use crate::log::{self, Reader};
 use std::path::Path;
 
 /// What became of the records of a log that was loaded.
@@ -28,12 +28,14 @@ impl LoadReport {
     }
 }
 
-/// Loads the log `path`. A lenient load leaves out what is damaged and says so in its report.
+/// Loads the log that `path` means, as [`log::locate`] has it: a `.wandb` file, a run directory, or a
+/// directory of runs, whose latest it is. A lenient load leaves out what is damaged and says so in its
+/// report.
 ///
 /// # Errors
-/// When the file cannot be read or is no log; at the first damage, unless lenient.
+/// When there is no log, or it cannot be read or is none; at the first damage, unless lenient.
 pub fn load(path: impl AsRef<Path>, lenient: bool) -> Result<(RunState, LoadReport)> {
-    let path = path.as_ref();
+    let path = &log::locate(path)?.path;
     let mut reader = Reader::options().lenient(lenient).open(path)?;
     let mut run = RunState::default();
     let (mut records, mut undecodable) = (0, 0);
@@ -46,4 +48,23 @@ pub fn load(path: impl AsRef<Path>, lenient: bool) -> Result<(RunState, LoadRepo
     }
     let (gaps, tail) = (reader.gaps().clone(), reader.tail());
     Ok((run, LoadReport { records, undecodable, gaps, tail }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Columns;
+
+    #[test]
+    fn a_run_directory_means_its_log() {
+        let dir = "fixtures/wandb/0.31.0/minimal";
+        let (by_dir, _) = load(dir, false).unwrap();
+        let (by_file, _) = load(format!("{dir}/run-minimal1.wandb"), false).unwrap();
+        assert_eq!(by_dir.info().run_id(), by_file.info().run_id());
+        assert_eq!(Columns::read(dir).unwrap().rows(), 1);
+        // As `unwrap` would show it.
+        let error = format!("{:?}", load("no/such/run", false).unwrap_err());
+        assert!(error.starts_with("cannot read: No such file"), "{error}");
+        assert!(error.ends_with(": no/such/run"), "{error}");
+    }
 }

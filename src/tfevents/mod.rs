@@ -19,5 +19,6 @@ pub use reader::{EventReader, EventReaderOptions, RawEvent};
 pub use scalars::{ScalarColumn, ScalarSeries, Scalars};
 pub use series::{Sample, Series, SeriesTable};
 pub use summary::{At, Counts, HParam, HParams, Histogram, Image, Mesh, Outcome, PrCurve};
+pub(crate) use summary::{Flattened, OWN_TAGS};
 pub use summary::{SummaryWriter, SummaryWriterOptions};
 pub use writer::EventWriter;

@@ -37,7 +37,10 @@ struct Pair<'a, S>(&'a mut S);
 impl<S> Pair<'_, S> {
     #[cold]
     fn refuse(what: &str) -> ValueError {
-        ValueError(format!("a sequence must hold (key, value) pairs here, not {what}"))
+        ValueError(format!(
+            "a sequence must hold (key, value) pairs here, not {what}; a single pair is logged as \
+             [(key, value)]"
+        ))
     }
 }
 

@@ -8,7 +8,7 @@ use super::slots::{Role, Slots, elements};
 use crate::error::Result;
 use crate::json::Value;
 use crate::proto::wandb_internal::ConfigItem;
-use crate::tfevents::{HParams, Outcome, SummaryWriter};
+use crate::tfevents::{HParams, OWN_TAGS, Outcome, SummaryWriter};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +39,9 @@ impl Tee {
             writer.hparams(hparams)?;
             writer.flush()?;
         }
-        let (tags, taken, event) = (Vec::new(), HashSet::new(), Vec::new());
+        // A key of that name would be refused.
+        let taken = OWN_TAGS.into_iter().map(Arc::from).collect();
+        let (tags, event) = (Vec::new(), Vec::new());
         Ok(Self { writer, tags, taken, event, has_hparams })
     }
 
@@ -110,10 +112,10 @@ impl Tee {
 /// The config a run starts with, as hyperparameters.
 pub(super) fn hparams(config: &[ConfigItem]) -> HParams {
     let mut hparams = HParams::default();
-    for item in config {
-        let value = Value::parse(&item.value_json).unwrap_or_default();
-        hparams.add(&item.key, &value, SEPARATOR);
-    }
+    let values = config.iter().map(|item| Value::parse(&item.value_json).unwrap_or_default());
+    let values: Vec<_> = values.collect();
+    let members = config.iter().map(|item| item.key.as_str()).zip(&values);
+    hparams.add_all(members, SEPARATOR);
     hparams
 }
 

@@ -1,10 +1,10 @@
 //! `wandb-offline cat`: the records of a log.
 
-use super::{Exit, finish, print_error, stdout, tell_damage};
+use super::{Exit, finish, locate, print_error, stdout, tell_damage};
 use std::io::Write;
 use std::path::PathBuf;
 use wandb_offline::record::{KeyFilter, RawRecord, RecordKind};
-use wandb_offline::{Error, Reader, Result, log};
+use wandb_offline::{Error, Reader, Result};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let kinds = args.kind.iter().map(|name| kind(name)).collect::<Result<Vec<_>>>()?;
     let filter = (!args.keys.is_empty()).then(|| KeyFilter::new(&args.keys));
-    let log = log::locate(&args.run)?;
+    let log = locate(&args.run)?;
     let mut reader = Reader::options().lenient(true).open(&log.path)?;
     let mut out = stdout();
     let (mut undecodable, mut line) = (0, String::new());

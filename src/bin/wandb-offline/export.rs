@@ -1,10 +1,10 @@
 //! `wandb-offline export`: the history of a run as a table.
 
-use super::{Exit, PROGRAM, finish, stdout, tell_damage};
+use super::{Exit, PROGRAM, finish, locate, stdout, tell_damage};
 use crate::support::{complain, count};
 use std::path::PathBuf;
+use wandb_offline::Result;
 use wandb_offline::export::{Format, HistoryExport};
-use wandb_offline::{Result, log};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -28,7 +28,7 @@ enum FormatName {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let log = log::locate(&args.run)?;
+    let log = locate(&args.run)?;
     let mut export = HistoryExport::new(match args.format {
         FormatName::Csv => Format::Csv,
         FormatName::Jsonl => Format::JsonLines,

@@ -1,6 +1,6 @@
 //! `wandb-offline info`: one run at a glance.
 
-use super::{Exit, finish, print_error, stdout, tell_damage};
+use super::{Exit, finish, locate, print_error, stdout, tell_damage};
 use crate::list::human_duration;
 use crate::support::shown;
 use std::io::{IsTerminal, Write};
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 use wandb_offline::Result;
 use wandb_offline::json::Value;
-use wandb_offline::log::{self, LogFile};
+use wandb_offline::log::LogFile;
 use wandb_offline::run::{self, LoadReport, RunState};
 
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let log = log::locate(&args.run)?;
+    let log = locate(&args.run)?;
     let (run, report) = run::load(&log.path, true)?;
     let mut out = stdout();
     let printed = if args.json {

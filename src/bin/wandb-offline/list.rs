@@ -150,6 +150,7 @@ impl Row {
             self.duration.map(human_duration).unwrap_or_default(),
             human_size(self.size),
             if self.synced { "yes" } else { "no" }.into(),
+            shown(&self.path, terminal),
         ]
     }
 }
@@ -200,7 +201,7 @@ fn human_size(bytes: u64) -> String {
 }
 
 /// The columns, and which are numbers, which stand to the right.
-const COLUMNS: [(&str, bool); 9] = [
+const COLUMNS: [(&str, bool); 10] = [
     ("ID", false),
     ("NAME", false),
     ("STATE", false),
@@ -210,4 +211,5 @@ const COLUMNS: [(&str, bool); 9] = [
     ("DURATION", true),
     ("SIZE", true),
     ("SYNCED", false),
+    ("PATH", false),
 ];

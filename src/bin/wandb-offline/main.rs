@@ -4,22 +4,28 @@ mod cat;
 mod export;
 mod info;
 mod list;
+mod merge;
 mod recover;
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 mod to_tensorboard;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use support::Exit;
 use wandb_offline::framing::Tail;
 use wandb_offline::io::GapReport;
+use wandb_offline::log::{self, LogFile};
 use wandb_offline::{Error, ErrorKind, Result};
 
 /// Look into the logs of Weights & Biases runs, without a server, a login or Python.
 ///
-/// A RUN is a .wandb file, a run directory, its files/, or a directory of runs, whose latest is meant.
+/// A RUN is a .wandb file, a run directory, its files/, or a directory of runs, whose latest is meant. Where
+/// one run is wanted it may be the id of one in ./wandb, or its beginning.
 /// Damage in a log never hides what is readable: it is passed over and told on stderr.
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = EXIT_CODES)]
@@ -30,7 +36,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the runs under a directory.
+    /// List the runs under a directory. One that has not ended, but whose log nobody has written to for 10
+    /// minutes, counts as crashed.
     Ls(list::Args),
     /// Show a run: state, config, summary and the end of its console output.
     Info(info::Args),
@@ -40,6 +47,11 @@ enum Command {
     Export(export::Args),
     /// Make a sound log out of a damaged one, and tell what was lost.
     Recover(recover::Args),
+    /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
+    Merge(merge::Args),
+    /// Check that files are whole, and say what will become of their data: a doctor for logs.
+    #[command(visible_alias = "doctor")]
+    Verify(verify::Args),
     /// Convert runs to a TensorBoard log directory.
     ToTensorboard(to_tensorboard::Args),
 }
@@ -51,9 +63,37 @@ fn main() -> ExitCode {
         Command::Cat(args) => cat::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Recover(args) => recover::run(&args),
+        Command::Merge(args) => merge::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)
+}
+
+/// The log that a RUN means. What is no path is taken for an id.
+fn locate(run: &Path) -> Result<LogFile> {
+    if run.exists() || run.components().count() != 1 {
+        return log::locate(run);
+    }
+    let id = run.to_string_lossy();
+    let (logs, _) = log::find(RUNS);
+    let of = |log: &LogFile| {
+        let stem = log.path.file_stem().unwrap_or_default().to_string_lossy();
+        stem.strip_prefix("run-").unwrap_or(&stem).to_owned()
+    };
+    let mut found: Vec<_> = logs.into_iter().filter(|log| of(log).starts_with(&*id)).collect();
+    if let Some(at) = found.iter().position(|log| of(log) == id) {
+        // The beginning of another id, and whole here.
+        found = vec![found.swap_remove(at)];
+    }
+    match &found[..] {
+        [] => Err(Error::misuse(format!("no such path, and no run in {RUNS} has this id")).at(run)),
+        [_] => Ok(found.remove(0)),
+        many => {
+            let ids: Vec<_> = many.iter().map(of).collect();
+            Err(Error::misuse(format!("several runs begin with it: {}", ids.join(", "))).at(run))
+        }
+    }
 }
 
 /// Standard output, buffered. On a terminal, what could be taken for a command to it is escaped.
@@ -103,12 +143,7 @@ fn print_error(source: io::Error) -> Error {
 }
 
 /// Says on stderr what a log lacks; the code for it.
-fn tell_damage(
-    gaps: &GapReport,
-    undecodable: u64,
-    tail: Option<Tail>,
-    path: &std::path::Path,
-) -> Exit {
+fn tell_damage(gaps: &GapReport, undecodable: u64, tail: Option<Tail>, path: &Path) -> Exit {
     for gap in gaps.gaps().iter().take(GAPS_TOLD) {
         support::complain(PROGRAM, &format!("{gap}: {}", path.display()));
     }
@@ -129,6 +164,9 @@ fn tell_damage(
 }
 
 const PROGRAM: &str = "wandb-offline";
+
+/// Where runs are unless said otherwise.
+const RUNS: &str = "wandb";
 
 const GAPS_TOLD: usize = 20;
 

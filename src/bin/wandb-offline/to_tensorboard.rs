@@ -2,14 +2,14 @@
 
 use super::{Exit, PROGRAM, finish, print_error, stdout};
 use crate::support::{complain, count, on_interrupt, shown};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 use wandb_offline::Result;
 use wandb_offline::convert::wandb::{
-    Carried, ConvertReport, Options, RunReport, RunStatus, follow, to_tensorboard,
+    Carried, Changed, ConvertReport, Options, RunReport, RunStatus, follow, to_tensorboard,
 };
 
 #[derive(Debug, clap::Args)]
@@ -38,8 +38,9 @@ pub(crate) struct Args {
     /// How many rows of a table are carried.
     #[arg(long, default_value_t = Options::default().table_rows, value_name = "N")]
     table_rows: usize,
-    /// Go on as the runs grow, until each has ended or this program is interrupted. A run whose earlier
-    /// data would change is left as it is, and failed.
+    /// Go on as the runs grow, until each has ended or this program is interrupted. Where earlier data of a
+    /// run changes, as by another config, its event file is written anew and takes the place of the one
+    /// before.
     #[arg(long)]
     follow: bool,
     /// How many seconds to wait at least between two rounds of --follow.
@@ -90,10 +91,16 @@ fn followed(args: &Args, options: &Options) -> Result<ConvertReport> {
     let stopped = on_interrupt()?;
     let every = Duration::from_secs(args.interval);
     let mut wait = |time| stopped.recv_timeout(time).is_ok();
-    let mut told = HashSet::new();
+    let (mut told, mut anew) = (HashSet::new(), HashMap::new());
     let mut observe = |run: &RunReport| {
         if run.error.is_some() && told.insert((run.log.clone(), run.error.clone())) {
             tell_error(run);
+        }
+        let rewritten = run.changed.iter().find(|change| change.what == Changed::Rewritten);
+        let times = rewritten.map_or(0, |change| change.count);
+        if times > anew.insert(run.log.clone(), times).unwrap_or(0) {
+            let what = "earlier data changed, so its event file was written anew";
+            complain(PROGRAM, &format!("{}: {what}", run.log.display()));
         }
     };
     follow(&args.runs, &args.output, options, every, &mut wait, &mut observe)
@@ -146,6 +153,7 @@ fn kinds(carried: &Carried) -> String {
         (carried.sounds, "sound"),
         (carried.texts, "text"),
         (carried.tables, "table"),
+        (carried.meshes, "mesh"),
         (carried.hparams, "hyperparameter"),
         (carried.system, "system metric"),
         (carried.console_lines, "console line"),

@@ -44,6 +44,17 @@ pub(super) fn fold(runs: Vec<RunFiles>) -> Vec<(RunFiles, Option<RunFiles>)> {
     kept.into_iter().map(with).collect()
 }
 
+/// The runs but those that may turn out to be folded, for runs that are still written: what is a session
+/// so far may become more than that, and get siblings.
+pub(super) fn hold_back(mut runs: Vec<RunFiles>) -> Vec<RunFiles> {
+    let names: HashSet<String> = runs.iter().map(|run| run.name.clone()).collect();
+    runs.retain(|run| {
+        let parent = run.name.rsplit_once('/').map_or(".", |(parent, _)| parent);
+        run.name == "." || !names.contains(parent) || session(run).is_none()
+    });
+    runs
+}
+
 /// What the values seen so far come to.
 #[derive(Default)]
 struct Session {
@@ -55,18 +66,23 @@ struct Session {
 
 /// Whether the run is nothing but a session of `add_hparams`.
 fn is_session(run: &RunFiles) -> bool {
+    session(run).is_some_and(|session| session.started)
+}
+
+/// What the run's files come to; `None` if they hold more than a session.
+fn session(run: &RunFiles) -> Option<Session> {
     let mut session = Session::default();
     let small = |file| fs::metadata(file).is_ok_and(|metadata| metadata.len() <= LARGEST);
     for file in &run.files {
-        let Ok(mut reader) = EventReaderOptions::default().open(file) else { return false };
+        let mut reader = EventReaderOptions::default().open(file).ok()?;
         if !small(file) {
-            return false;
+            return None;
         }
         loop {
             let event = match reader.next_event() {
                 Ok(Some(event)) => event,
                 Ok(None) => break,
-                Err(_) => return false,
+                Err(_) => return None,
             };
             let fits = event.view().is_ok_and(|event| match &event.what {
                 What::FileVersion(_) => true,
@@ -74,11 +90,11 @@ fn is_session(run: &RunFiles) -> bool {
                 _ => false,
             });
             if !fits {
-                return false;
+                return None;
             }
         }
     }
-    session.started
+    Some(session)
 }
 
 impl Session {

@@ -19,7 +19,9 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// `wait` is called between two rounds with the time to wait, of at least `interval`, and says whether
 /// to stop. Whatever was logged until then is carried. As with [`Options::update`], runs that were there
-/// before are added to.
+/// before are added to. A run that fails is tried again whenever its files change; each round tells
+/// `observe` of it. What `add_hparams` leaves in a directory below a run's is carried in the end, when it
+/// is sure to which run it belongs.
 ///
 /// # Errors
 /// When the options are unusable. What goes wrong with one run stands in the report of the last round.
@@ -53,7 +55,7 @@ pub fn follow(
     let mut known: HashMap<String, State> = HashMap::new();
     loop {
         let began = Instant::now();
-        let mut round = Conversion::plan(logdirs, &options)?.unfinished();
+        let mut round = Conversion::plan_unfinished(logdirs, &options)?;
         round.retain(|job| {
             // Looked at before the files are read: what comes in the meantime is seen next time.
             let state = State::of(job);

@@ -6,6 +6,7 @@
 //! file.
 
 use super::points::Point;
+use super::scratch::Scratch;
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::event::ValueView;
@@ -43,13 +44,13 @@ impl Sources {
     }
 
     /// Keeps a value, a `Summary.Value`, and returns what its point is to say.
-    pub(super) fn keep(&mut self, value: &[u8], scratch_dir: &Path) -> Result<u64> {
-        let failed = |error| Error::io("write a temporary file in", scratch_dir, error);
+    pub(super) fn keep(&mut self, value: &[u8], scratch: &Scratch) -> Result<u64> {
+        let failed = |error| Error::io("write a temporary file in", &scratch.directory, error);
         let spool = match &mut self.spool {
             Some(spool) => spool,
             None => self.spool.insert(Spool {
-                file: tempfile::tempfile_in(scratch_dir).map_err(failed)?,
-                directory: scratch_dir.to_owned(),
+                file: scratch.file()?,
+                directory: scratch.directory.clone(),
                 length: 0,
             }),
         };

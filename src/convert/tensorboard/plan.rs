@@ -1,18 +1,16 @@
 //! What is to be converted, and the jobs that do it.
 
 use super::Progress;
-use super::fold::fold;
+use super::fold::{fold, hold_back};
 use super::keys::{IdHasher, log_dir_name};
 use super::options::{Options, Restart};
-use super::report::{ConvertReport, LogDirError, RunReport, RunStatus};
-use super::write::convert_run;
-use crate::error::{Error, Result};
+use super::report::{ConvertReport, LogDirError};
+use super::work::Work;
+use crate::error::Result;
 use crate::tfevents::{EventReaderOptions, FileOrder, LogDir, RunFiles, discover};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::{fs, thread};
 
 /// A conversion that is about to start: the runs are known, none of their files was read yet but for
 /// its beginning.
@@ -20,6 +18,8 @@ use std::{fs, thread};
 pub struct Conversion<'a> {
     options: &'a Options,
     jobs: Vec<Job>,
+    /// The run directories that are in the output directory, by id.
+    existing: HashMap<String, PathBuf>,
     /// Whether the runs go on, so that they get no exit record.
     unfinished: bool,
     report: ConvertReport,
@@ -52,9 +52,30 @@ impl<'a> Conversion<'a> {
     /// When the options are unusable. A log directory that is not there or holds no event file is an
     /// error of the report.
     pub fn plan(logdirs: &[impl AsRef<Path>], options: &'a Options) -> Result<Self> {
+        Self::plan_of(logdirs, options, false)
+    }
+
+    /// The same for runs that go on. Sub-runs that may turn out to be folded are left out.
+    pub(super) fn plan_unfinished(
+        logdirs: &[impl AsRef<Path>],
+        options: &'a Options,
+    ) -> Result<Self> {
+        Self::plan_of(logdirs, options, true)
+    }
+
+    fn plan_of(
+        logdirs: &[impl AsRef<Path>],
+        options: &'a Options,
+        unfinished: bool,
+    ) -> Result<Self> {
         options.check()?;
-        let mut plan =
-            Self { options, jobs: Vec::new(), unfinished: false, report: ConvertReport::default() };
+        let mut plan = Self {
+            options,
+            jobs: Vec::new(),
+            existing: existing_runs(&options.output),
+            unfinished,
+            report: ConvertReport::default(),
+        };
         for path in logdirs {
             plan.add(path.as_ref());
         }
@@ -83,6 +104,8 @@ impl<'a> Conversion<'a> {
         };
         let jobs: Vec<_> = if self.options.merge {
             vec![make(".".into(), runs)]
+        } else if self.options.fold_hparams && self.unfinished {
+            hold_back(runs).into_iter().map(|run| make(run.name.clone(), vec![run])).collect()
         } else if self.options.fold_hparams {
             let runs = fold(runs).into_iter().map(|(run, sub_run)| {
                 let mut job = make(run.name.clone(), vec![run]);
@@ -110,11 +133,6 @@ impl<'a> Conversion<'a> {
         self.report.errors.push(LogDirError { path: path.to_owned(), error, is_loop: false });
     }
 
-    /// The same of runs that go on.
-    pub(super) fn unfinished(self) -> Self {
-        Self { unfinished: true, ..self }
-    }
-
     /// Leaves out runs.
     pub(super) fn retain(&mut self, keep: impl FnMut(&Job) -> bool) {
         self.jobs.retain(keep);
@@ -133,77 +151,16 @@ impl<'a> Conversion<'a> {
 
     /// Converts them, several at a time, and tells `observe` how it goes.
     pub fn run(mut self, observe: &(dyn Fn(Progress<'_>) + Sync)) -> ConvertReport {
-        let mut ids = HashSet::new();
-        let twice: Vec<bool> = self.jobs.iter().map(|job| !ids.insert(job.id.as_str())).collect();
-        let existing = existing_runs(&self.options.output);
-        let workers = self.options.job_count().min(self.jobs.len()).max(1);
-        let next = AtomicUsize::new(0);
-        let (send, receive) = mpsc::channel();
-        thread::scope(|scope| {
-            for _ in 0..workers {
-                let (send, next, twice, existing) = (send.clone(), &next, &twice, &existing);
-                let (jobs, options, unfinished) = (&self.jobs, self.options, self.unfinished);
-                scope.spawn(move || {
-                    loop {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        let (Some(job), Some(&twice)) = (jobs.get(at), twice.get(at)) else {
-                            return;
-                        };
-                        let before = existing.get(&job.id);
-                        let report =
-                            convert_job(job, options, workers, before, twice, unfinished, observe);
-                        observe(Progress::Done(&report));
-                        let _ = send.send((at, report));
-                    }
-                });
-            }
-        });
-        drop(send);
-        let mut reports: Vec<_> = receive.into_iter().collect();
-        reports.sort_by_key(|(at, _)| *at);
-        self.report.runs = reports.into_iter().map(|(_, report)| report).collect();
+        let work = Work {
+            jobs: &self.jobs,
+            options: self.options,
+            existing: &self.existing,
+            unfinished: self.unfinished,
+            observe,
+        };
+        self.report.runs = work.done();
         self.report
     }
-}
-
-fn convert_job(
-    job: &Job,
-    options: &Options,
-    workers: usize,
-    before: Option<&PathBuf>,
-    twice: bool,
-    unfinished: bool,
-    observe: &(dyn Fn(Progress<'_>) + Sync),
-) -> RunReport {
-    let mut report = RunReport {
-        log_dir: job.log_dir.clone(),
-        name: job.name.clone(),
-        folded: job.folded.clone(),
-        run_id: job.id.clone(),
-        ..RunReport::default()
-    };
-    let done = match (before, twice) {
-        (_, true) => Err(Error::misuse("the same run as another one of this conversion")),
-        (Some(path), false) if !options.update => {
-            let path = path.display();
-            Err(Error::misuse(format!(
-                "already converted, update it to add what is new, or remove it: {path}"
-            )))
-        }
-        (before, false) => {
-            let before = before.map(PathBuf::as_path);
-            convert_run(job, options, workers, before, unfinished, &mut report, observe)
-        }
-    };
-    match done {
-        Ok(()) => {}
-        Err(error) => {
-            report.status = RunStatus::Failed;
-            report.directory = None;
-            report.error = Some(error.to_string());
-        }
-    }
-    report
 }
 
 /// The id of a run: the same for the same log, wherever it lies and however far it has grown. Taken from
@@ -238,7 +195,7 @@ fn first_wall_time(path: &Path) -> Option<f64> {
     event.view().ok().map(|event| event.wall_time)
 }
 
-/// The run directories that are in the output directory, by id.
+/// The run directories that are in this output directory, by id.
 fn existing_runs(output: &Path) -> HashMap<String, PathBuf> {
     let entries = fs::read_dir(output).into_iter().flatten().flatten();
     let mut runs: Vec<_> = entries.map(|entry| entry.path()).collect();

@@ -1,12 +1,12 @@
 //! Points on their way from files to rows: collected, sorted, and spilled when they are too many.
 
+use super::scratch::Scratch;
 use super::sorted::Sorted;
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::event::ScalarValue;
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
 
 /// A value of a series at a step, or the mark of a restart.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,7 +131,7 @@ pub(super) struct PointStore {
     chunk: Vec<Point>,
     most: usize,
     memory: usize,
-    scratch_dir: PathBuf,
+    scratch: Scratch,
     spill: Option<Spill>,
 }
 
@@ -143,11 +143,11 @@ struct Spill {
 }
 
 impl PointStore {
-    /// A store that keeps about `memory` bytes of points, and more in an unnamed file in `scratch_dir`.
-    pub(super) const fn new(memory: usize, scratch_dir: PathBuf) -> Self {
+    /// A store that keeps about `memory` bytes of points, and more in a scratch file.
+    pub(super) const fn new(memory: usize, scratch: Scratch) -> Self {
         let most = memory / size_of::<Point>();
         let most = if most < LEAST_CHUNK { LEAST_CHUNK } else { most };
-        Self { chunk: Vec::new(), most, memory, scratch_dir, spill: None }
+        Self { chunk: Vec::new(), most, memory, scratch, spill: None }
     }
 
     #[inline]
@@ -161,11 +161,11 @@ impl PointStore {
 
     fn spill(&mut self) -> Result<()> {
         self.chunk.sort_by_key(Point::order);
-        let failed = |error| Error::io("write a temporary file in", &self.scratch_dir, error);
+        let failed = |error| Error::io("write a temporary file in", &self.scratch.directory, error);
         let spill = match &mut self.spill {
             Some(spill) => spill,
             None => self.spill.insert(Spill {
-                file: tempfile::tempfile_in(&self.scratch_dir).map_err(failed)?,
+                file: self.scratch.file()?,
                 ends: Vec::new(),
                 buffer: Vec::with_capacity(WRITE_LEN + Point::LEN),
             }),
@@ -191,7 +191,10 @@ impl PointStore {
             self.spill()?;
         }
         Ok(match self.spill {
-            Some(spill) => Sorted::in_file(spill.file, spill.ends, self.memory, self.scratch_dir),
+            Some(spill) => {
+                let directory = self.scratch.directory;
+                Sorted::in_file(spill.file, spill.ends, self.memory, directory)
+            }
             None => {
                 self.chunk.sort_by_key(Point::order);
                 Sorted::in_memory(self.chunk)

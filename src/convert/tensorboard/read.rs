@@ -7,6 +7,7 @@ use super::payload::Sources;
 use super::plan::Group;
 use super::points::{Kind, Point, PointStore};
 use super::report::{Damage, FileError, Reason, RunReport};
+use super::scratch::Scratch;
 use super::values::{Part, Plugin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{
@@ -16,7 +17,7 @@ use crate::framing::tfrecord::HEADER_LEN;
 use crate::framing::{Span, Tail, TailKind};
 use crate::limits::Limits;
 use crate::tfevents::{EventReader, EventReaderOptions, Sample, SeriesTable};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What the events of a run come to, beside its points.
 pub(super) struct Reading<'a> {
@@ -29,7 +30,7 @@ pub(super) struct Reading<'a> {
     suspect: bool,
     /// Where the message of the event at hand stands in its file, if it stands there as it is.
     place: Option<u64>,
-    scratch_dir: PathBuf,
+    scratch: Scratch,
     pub(super) points: PointStore,
     pub(super) sources: Sources,
     pub(super) series: Vec<SeriesInfo>,
@@ -86,7 +87,7 @@ impl<'a> Reading<'a> {
         report: &'a mut RunReport,
         observe: &'a (dyn Fn(Progress<'_>) + Sync),
         options: &Options,
-        scratch_dir: PathBuf,
+        scratch: Scratch,
         memory: usize,
     ) -> Self {
         Self {
@@ -97,9 +98,9 @@ impl<'a> Reading<'a> {
             key_rule: options.key_rule.clone(),
             suspect: false,
             place: None,
-            points: PointStore::new(memory, scratch_dir.clone()),
+            points: PointStore::new(memory, scratch.clone()),
             sources: Sources::default(),
-            scratch_dir,
+            scratch,
             series: Vec::new(),
             hparams: HParams::default(),
             times: None,
@@ -326,7 +327,7 @@ impl<'a> Reading<'a> {
         self.seq += 1;
         let at = match (self.place, *offset) {
             (Some(place), Some(offset)) => place + offset as u64,
-            _ => self.sources.keep(message, &self.scratch_dir)?,
+            _ => self.sources.keep(message, &self.scratch)?,
         };
         self.point(Point::payload(event.step, self.seq, event.wall_time, series, at))
     }

@@ -100,8 +100,10 @@ pub struct RunReport {
     pub tags: u64,
     /// Rows written.
     pub rows: u64,
-    /// Rows of them that an update added.
+    /// Rows of them that an update added, or that are others than before.
     pub rows_added: u64,
+    /// Rows that an update took away, for others came in their place.
+    pub rows_replaced: u64,
     /// Files written for images, sounds, tables and meshes.
     pub media: u64,
     /// Bytes of these files.
@@ -119,6 +121,12 @@ pub struct RunReport {
     pub odd_wall_times: u64,
     /// Tags that had to get another key.
     pub renamed: Vec<Rename>,
+    /// Texts that became tables, for a row has no room for them.
+    pub large_texts: u64,
+    /// Histograms that have other bins than they were logged with.
+    pub rebinned: u64,
+    /// Tags of whose last values the summary has no room; the rows have them.
+    pub not_in_summary: u64,
     /// What was not carried over, by reason.
     pub left_out: Vec<LeftOut>,
     /// Where files are damaged or cut off. At most a thousand places are kept for each file.
@@ -197,6 +205,8 @@ pub enum Reason {
     NotWanted,
     /// An earlier point of the same tag and step, where only one has room.
     SameStep,
+    /// Larger than what W&B takes of a row, with no file to put them into.
+    TooLarge,
     /// Of a kind that is not carried.
     Unsupported,
     /// They are not what their series says they are.
@@ -224,6 +234,7 @@ impl fmt::Display for Reason {
             Self::Restart => "made obsolete by a restart",
             Self::NotWanted => "of tags that were to be left out",
             Self::SameStep => "overwritten at the same step",
+            Self::TooLarge => "too large for a row",
             Self::Unsupported => "not carried",
             Self::Malformed => "not understood",
             Self::Empty => "empty",

@@ -1,16 +1,19 @@
 //! The second pass: points in the order of their steps, to history rows.
 
 use super::keys::WALL_TIME;
-use super::points::{Kind, Point};
+use super::line::{
+    GLOBAL_STEP_PATH, ITEM_OVERHEAD, LINE_LEN, LONGEST_NUMBER, Line, RESERVED_LEN, RUNTIME_PATH,
+    STEP_PATH, TIMESTAMP_PATH, item_path, text_len,
+};
+use super::points::Point;
 use super::restart::Filter;
 use super::values::{Items, Values};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::ScalarValue;
 use crate::json::{put_f32, put_f64, put_i64, put_u64};
 use crate::log::LogWriter;
 use crate::proto::wandb_internal as pb;
 use crate::record::RecordKind;
-use crate::wire;
 use std::io::Write;
 
 /// Gathers points into rows and writes them.
@@ -28,10 +31,27 @@ pub(super) struct Rows<'a, W> {
     /// The points of the row that are no scalars.
     payloads: Vec<Point>,
     step: i64,
+    /// The row that is being made, its line, and how many points it has.
+    row: LastRow,
+    line: Line,
+    carried: u64,
     pub(super) counts: Counts,
     pub(super) last_row: Option<LastRow>,
-    record: Vec<u8>,
     text: Vec<u8>,
+}
+
+/// Why no more rows are made.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// A step needs more than one row, so steps must be counted.
+    NoRoom,
+    Failed(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// How rows are to look.
@@ -39,6 +59,8 @@ pub(super) struct Rows<'a, W> {
 pub(super) struct Layout {
     /// Whether `_step` is a counter.
     pub counter: bool,
+    /// Whether it may become one, if a step needs a further row.
+    pub may_count: bool,
     /// Whether a further point of a tag and step gets a row of its own.
     pub extra_rows: bool,
     /// Whether points of one tag and step that give way are lost, and not just made obsolete.
@@ -57,10 +79,11 @@ pub(super) struct Counts {
     pub other_wall_times: u64,
     pub preempted: u64,
     pub same_step: u64,
+    pub too_large: u64,
 }
 
 /// What the summary repeats from the last row.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LastRow {
     pub number: i64,
     pub step: i64,
@@ -72,6 +95,14 @@ pub(super) struct LastRow {
 struct Key {
     value: Vec<u8>,
     wall_time: Vec<u8>,
+    /// What the key takes in a line.
+    length: usize,
+}
+
+impl Key {
+    const fn item_len(&self, text: usize) -> usize {
+        self.length + text + ITEM_OVERHEAD
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -90,9 +121,11 @@ impl<'a, W: Write> Rows<'a, W> {
         filter: Filter,
         layout: Layout,
     ) -> Self {
-        let prefixes = keys
-            .iter()
-            .map(|key| Key { value: item_path(&[key]), wall_time: item_path(&[WALL_TIME, key]) });
+        let prefixes = keys.iter().map(|key| Key {
+            value: item_path(&[key]),
+            wall_time: item_path(&[WALL_TIME, key]),
+            length: text_len(key),
+        });
         Self {
             keys: prefixes.collect(),
             names: keys,
@@ -105,16 +138,18 @@ impl<'a, W: Write> Rows<'a, W> {
             slots: vec![Slot::default(); keys.len()],
             payloads: Vec::new(),
             step: 0,
+            row: LastRow::default(),
+            line: Line::default(),
+            carried: 0,
             counts: Counts::default(),
             last_row: None,
-            record: Vec::new(),
             text: Vec::new(),
         }
     }
 
     /// Takes the next point; points come in the order of [`Point::order`].
     #[inline]
-    pub(super) fn point(&mut self, point: &Point) -> Result<()> {
+    pub(super) fn point(&mut self, point: &Point) -> Result<(), Halt> {
         if point.step != self.step {
             self.end_row()?;
             self.step = point.step;
@@ -148,8 +183,9 @@ impl<'a, W: Write> Rows<'a, W> {
         Ok(())
     }
 
-    /// Writes the row gathered so far, if there is one.
-    pub(super) fn end_row(&mut self) -> Result<()> {
+    /// Writes the row gathered so far, if there is one: numbers first, and what has no room goes on a
+    /// further row of the same TensorBoard step.
+    pub(super) fn end_row(&mut self) -> Result<(), Halt> {
         if self.filled.is_empty() {
             return Ok(());
         }
@@ -157,33 +193,39 @@ impl<'a, W: Write> Rows<'a, W> {
         let points =
             self.filled.iter().filter_map(|&series| self.slots.get(series as usize)?.point);
         let timestamp = points.map(|point| point.wall_time).fold(f64::NEG_INFINITY, f64::max);
-        let number = if self.layout.counter { self.counts.rows as i64 } else { self.step };
-        let runtime = (timestamp - self.layout.start).max(0.0);
-        let row = LastRow { number, step: self.step, timestamp, runtime };
-        self.record.clear();
-        self.reserved_items(&row);
-        let carried = self.value_items(timestamp, number)?;
-        self.files_and_charts()?;
-        if carried == 0 {
-            return Ok(());
+        self.begin(timestamp);
+        let mut filled = std::mem::take(&mut self.filled);
+        self.payloads.clear();
+        for series in filled.drain(..) {
+            let Some(slot) = self.slots.get_mut(series as usize) else { continue };
+            slot.in_row = false;
+            let Some(point) = slot.point else { continue };
+            match point.value() {
+                Some(value) => self.scalar(&point, value)?,
+                None => self.payloads.push(point),
+            }
         }
-        wire::put_length(&mut self.record, STEP, 1 + wire::varint_len(number as u64));
-        wire::put_uint(&mut self.record, 1, number as u64);
-        self.log.record(RecordKind::History, &self.record)?;
-        if self.log.buffered() >= FLUSH_LEN {
-            self.log.flush()?;
+        self.filled = filled;
+        let payloads = std::mem::take(&mut self.payloads);
+        for point in &payloads {
+            self.payload(point, &payloads)?;
         }
-        self.counts.rows += 1;
-        self.last_row = Some(row);
-        Ok(())
+        self.payloads = payloads;
+        self.finish()
     }
 
-    fn reserved_items(&mut self, row: &LastRow) {
-        let Self { record, text, .. } = self;
+    /// Begins a row of the step at hand with the items that every row has.
+    fn begin(&mut self, timestamp: f64) {
+        let number = if self.layout.counter { self.counts.rows as i64 } else { self.step };
+        let runtime = (timestamp - self.layout.start).max(0.0);
+        self.row = LastRow { number, step: self.step, timestamp, runtime };
+        self.carried = 0;
+        let Self { line, text, row, .. } = self;
+        line.clear();
         let mut put = |path: &[u8], write: &dyn Fn(&mut Vec<u8>)| {
             text.clear();
             write(text);
-            put_item(record, path, text);
+            line.item(path, text);
         };
         put(STEP_PATH, &|text| put_i64(text, row.number));
         put(TIMESTAMP_PATH, &|text| put_f64(text, row.timestamp));
@@ -191,55 +233,113 @@ impl<'a, W: Write> Rows<'a, W> {
         put(GLOBAL_STEP_PATH, &|text| put_i64(text, row.step));
     }
 
-    /// The items of the values, and of wall times that are not the row's. Returns how many points the row
-    /// has.
-    fn value_items(&mut self, timestamp: f64, number: i64) -> Result<u64> {
-        let differs = |point: &Point| point.wall_time.to_bits() != timestamp.to_bits();
-        let (mut carried, mut other_wall_times) = (0, 0);
-        let points = self.filled.iter().filter_map(|&at| self.slots.get(at as usize)?.point);
-        self.payloads.clear();
-        self.payloads.extend(points.filter(|point| point.kind == Kind::Payload));
-        for &series in &self.filled {
-            let at = series as usize;
-            let (Some(slot), Some(key)) = (self.slots.get_mut(at), self.keys.get(at)) else {
-                continue;
-            };
-            let Some(point) = slot.point else { continue };
-            if let Some(value) = point.value() {
-                self.text.clear();
-                put_value(&mut self.text, value);
-                put_item(&mut self.record, &key.value, &self.text);
-            } else {
-                let Some(items) = self.values.render(&point, &self.payloads, number)? else {
-                    slot.point = None;
-                    continue;
-                };
-                for (element, text) in items.iter() {
-                    let name = self.names.get(at).map_or("", String::as_str);
-                    let path = [name, element];
-                    let path = if element.is_empty() { path.get(..1) } else { path.get(..) };
-                    put_item(&mut self.record, &item_path(path.unwrap_or_default()), text);
-                }
-            }
-            carried += 1;
-            other_wall_times += u64::from(differs(&point));
+    /// Writes the row that was begun, if it has a point.
+    fn finish(&mut self) -> Result<(), Halt> {
+        self.files_and_charts()?;
+        if self.carried == 0 {
+            return Ok(());
         }
-        self.counts.points += carried;
-        self.counts.other_wall_times += other_wall_times;
-        for series in self.filled.drain(..) {
-            let at = series as usize;
-            let (Some(slot), Some(key)) = (self.slots.get_mut(at), self.keys.get(at)) else {
-                continue;
-            };
-            slot.in_row = false;
-            let Some(point) = slot.point.filter(|_| other_wall_times > 0) else { continue };
-            if self.layout.wall_times && differs(&point) {
-                self.text.clear();
-                put_f64(&mut self.text, point.wall_time);
-                put_item(&mut self.record, &key.wall_time, &self.text);
+        self.log.record(RecordKind::History, self.line.end(self.row.number))?;
+        if self.log.buffered() >= FLUSH_LEN {
+            self.log.flush()?;
+        }
+        self.counts.rows += 1;
+        self.counts.points += self.carried;
+        self.last_row = Some(self.row);
+        Ok(())
+    }
+
+    /// Whether items of this size have a place in the row, or in a further one that is begun for them.
+    #[inline]
+    fn reserve(&mut self, length: usize) -> Result<bool, Halt> {
+        if self.line.reserve(length) { Ok(true) } else { self.further_row(length) }
+    }
+
+    #[cold]
+    fn further_row(&mut self, length: usize) -> Result<bool, Halt> {
+        let possible = length <= LINE_LEN - RESERVED_LEN;
+        match self.layout {
+            Layout { counter: true, .. } if possible => {
+                self.finish()?;
+                self.begin(self.row.timestamp);
+                Ok(self.line.reserve(length))
+            }
+            Layout { may_count: true, .. } if possible => Err(Halt::NoRoom),
+            _ => {
+                self.counts.too_large += 1;
+                Ok(false)
             }
         }
-        Ok(carried)
+    }
+
+    #[inline]
+    fn scalar(&mut self, point: &Point, value: ScalarValue) -> Result<(), Halt> {
+        self.text.clear();
+        put_value(&mut self.text, value);
+        let Some(key) = self.keys.get(point.series as usize) else { return Ok(()) };
+        if self.reserve(key.item_len(self.text.len()) + self.wall_time_len(point))? {
+            if let Some(key) = self.keys.get(point.series as usize) {
+                self.line.item(&key.value, &self.text);
+            }
+            self.carry(point);
+        }
+        Ok(())
+    }
+
+    /// A value that is no number, in a row whose others are `row`.
+    fn payload(&mut self, point: &Point, row: &[Point]) -> Result<(), Halt> {
+        let at = point.series as usize;
+        let (Some(name), Some(key)) = (self.names.get(at), self.keys.get(at)) else {
+            return Ok(());
+        };
+        let mut fits = false;
+        if self.values.render(point, row, self.row.number)? {
+            let items = self.values.items().iter();
+            let length: usize =
+                items.map(|(element, text)| key.item_len(element.len() + text.len())).sum();
+            fits = self.reserve(length + self.wall_time_len(point))?;
+        }
+        if !fits {
+            // The summary says what the series had before.
+            self.slots.get_mut(at).into_iter().for_each(|slot| slot.point = None);
+            return Ok(());
+        }
+        for (element, text) in self.values.items().iter() {
+            let path = [name.as_str(), element];
+            let path = if element.is_empty() { path.get(..1) } else { path.get(..) };
+            self.line.item(&item_path(path.unwrap_or_default()), text);
+        }
+        self.values.keep_last(at);
+        self.carry(point);
+        Ok(())
+    }
+
+    /// Bytes that the point's own wall time takes, if it is another one than the row's and kept.
+    #[inline]
+    fn wall_time_len(&self, point: &Point) -> usize {
+        if !self.layout.wall_times || !self.differs(point) {
+            return 0;
+        }
+        self.keys.get(point.series as usize).map_or(0, |key| key.item_len(LONGEST_NUMBER))
+    }
+
+    fn differs(&self, point: &Point) -> bool {
+        point.wall_time.to_bits() != self.row.timestamp.to_bits()
+    }
+
+    /// Counts a point that is in the row, and says when it was logged if the row does not.
+    #[inline]
+    fn carry(&mut self, point: &Point) {
+        self.carried += 1;
+        if !self.differs(point) {
+            return;
+        }
+        self.counts.other_wall_times += 1;
+        if let Some(key) = self.keys.get(point.series as usize).filter(|_| self.layout.wall_times) {
+            self.text.clear();
+            put_f64(&mut self.text, point.wall_time);
+            self.line.item(&key.wall_time, &self.text);
+        }
     }
 
     /// Says which files the row needs, in front of it, and how its charts are to look.
@@ -262,10 +362,11 @@ impl<'a, W: Write> Rows<'a, W> {
     /// The last value of each series that has one, by number.
     pub(super) fn last_values(&self) -> impl Iterator<Item = (usize, Last<'_>)> {
         self.slots.iter().enumerate().filter_map(|(series, slot)| {
-            let scalar = slot.point.and_then(|point| point.value());
-            let last = match scalar {
-                Some(value) => Last::Scalar(value),
-                None => Last::Items(self.values.last(series)?),
+            let last = match (slot.point.map(|point| point.value()), self.values.last(series)) {
+                (Some(Some(value)), _) => Last::Scalar(value),
+                (_, Some(items)) => Last::Items(items),
+                (Some(None), None) => Last::TooLarge,
+                (None, None) => return None,
             };
             Some((series, last))
         })
@@ -276,6 +377,8 @@ impl<'a, W: Write> Rows<'a, W> {
 pub(super) enum Last<'a> {
     Scalar(ScalarValue),
     Items(&'a Items),
+    /// There was no room to keep it.
+    TooLarge,
 }
 
 /// A value as W&B's JSON.
@@ -293,47 +396,4 @@ pub(super) fn put_value(text: &mut Vec<u8>, value: ScalarValue) {
     }
 }
 
-/// The fields of an item in front of its value's length.
-fn item_path(elements: &[&str]) -> Vec<u8> {
-    let mut path = Vec::new();
-    for element in elements {
-        wire::put_bytes(&mut path, NESTED_KEY, element.as_bytes());
-    }
-    wire::put_varint(&mut path, VALUE_JSON << 3 | 2);
-    path
-}
-
-#[inline]
-fn put_item(record: &mut Vec<u8>, path: &[u8], text: &[u8]) {
-    let length = path.len() + wire::varint_len(text.len() as u64) + text.len();
-    wire::put_length(record, ITEM, length);
-    record.extend_from_slice(path);
-    wire::put_varint(record, text.len() as u64);
-    record.extend_from_slice(text);
-}
-
-const ITEM: u32 = 1;
-const STEP: u32 = 2;
-const NESTED_KEY: u32 = 2;
-const VALUE_JSON: u64 = 16;
-
-// What `item_path` makes of the reserved keys; a test says so.
-const STEP_PATH: &[u8] = b"\x12\x05_step\x82\x01";
-const TIMESTAMP_PATH: &[u8] = b"\x12\x0a_timestamp\x82\x01";
-const RUNTIME_PATH: &[u8] = b"\x12\x08_runtime\x82\x01";
-const GLOBAL_STEP_PATH: &[u8] = b"\x12\x0bglobal_step\x82\x01";
-
 const FLUSH_LEN: usize = 256 << 10;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_paths_of_reserved_keys_are_what_is_made_of_them() {
-        assert_eq!(item_path(&["_step"]), STEP_PATH);
-        assert_eq!(item_path(&["_timestamp"]), TIMESTAMP_PATH);
-        assert_eq!(item_path(&["_runtime"]), RUNTIME_PATH);
-        assert_eq!(item_path(&["global_step"]), GLOBAL_STEP_PATH);
-    }
-}

@@ -37,8 +37,11 @@ impl Sorted {
         Self::File(Chunks { file, ends, memory, directory })
     }
 
-    /// Hands every point to `visit`, in order.
-    pub(super) fn walk(&self, mut visit: impl FnMut(&Point) -> Result<()>) -> Result<()> {
+    /// Hands every point to `visit`, in order, up to the first error.
+    pub(super) fn walk<E: From<Error>>(
+        &self,
+        mut visit: impl FnMut(&Point) -> Result<(), E>,
+    ) -> Result<(), E> {
         match self {
             Self::Memory(points) => points.iter().try_for_each(visit),
             Self::File(chunks) => {

@@ -3,10 +3,12 @@
 //! The log directory is converted anew, beside the old run. If it has only grown, the new log begins
 //! with the records of the old one, up to the summary at its end; so the update is the old log up to
 //! there and what the new one has behind it. The two are compared record by record, and nothing is
-//! touched unless they agree. The last row may change, for a step may have been converted in the middle,
-//! unless the run was uploaded in the meantime: rows on a server stay.
+//! touched unless they agree. The last row may change, for a step may have been converted in the middle.
+//! If more is another now, for a training was resumed or a tag came at steps of its own, the new
+//! conversion takes the old one's place. Neither is done when the run was uploaded in the meantime, even
+//! in part: rows on a server stay.
 
-use super::report::{RunReport, RunStatus};
+use super::report::{Reason, RunReport, RunStatus};
 use crate::error::{Error, Result};
 use crate::log::{LogWriter, Reader};
 use crate::proto::wandb_internal as pb;
@@ -15,7 +17,7 @@ use crate::record::{Body, RecordKind};
 use prost::Message;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use walkdir::WalkDir;
 
 /// Makes the run in `old` what the complete one in `new`, of the same id, is. Takes what it needs out of
@@ -23,102 +25,132 @@ use walkdir::WalkDir;
 pub(super) fn update(old: &Path, new: &Path, id: &str, report: &mut RunReport) -> Result<()> {
     let name = format!("run-{id}.wandb");
     let (old_log, new_log) = (old.join(&name), new.join(&name));
-    let synced = old.join(format!("{name}.synced"));
-    let is_synced = synced.exists();
-    let common = Common::find(&old_log, &new_log, is_synced)?;
+    let marker = |of: &str| old.join(format!("{name}.{of}"));
+    let synced = marker("synced");
+    let is_uploaded = synced.exists() || marker("syncstate").exists();
+    let common = Common::find(&old_log, &new_log)?;
     report.status = RunStatus::Updated;
     if common.identical {
         report.status = RunStatus::Unchanged;
         return Ok(());
     }
+    if let Some(reason) = common.refusal(is_uploaded, report) {
+        return Err(Error::misuse(format!("cannot update: {reason}")).at(old_log));
+    }
+    report.rows_added = report.rows.saturating_sub(common.rows);
+    report.rows_replaced = common.rows_behind;
     let spliced = new.join("spliced.wandb");
-    report.rows_added = common.splice(&old_log, &new_log, &spliced)?;
-    move_files(&new.join("files"), &old.join("files"))?;
-    fs::rename(&spliced, &old_log).map_err(|e| Error::io("rename a file to", &old_log, e))?;
+    let (log, stale) = match common.other {
+        Some(_) => (&new_log, named_files(&old_log)?),
+        None => {
+            common.splice(&old_log, &new_log, &spliced)?;
+            (&spliced, Vec::new())
+        }
+    };
+    let (from, to) = (new.join("files"), old.join("files"));
+    let stale: Vec<_> = stale.into_iter().filter(|path| !from.join(path).exists()).collect();
+    move_files(&from, &to)?;
+    fs::rename(log, &old_log).map_err(|e| Error::io("rename a file to", &old_log, e))?;
+    for path in stale {
+        // Nothing names it any more; it may be gone already.
+        let _ = fs::remove_file(to.join(path));
+    }
     // It no longer is.
-    if is_synced {
+    if synced.exists() {
         fs::remove_file(&synced).map_err(|error| Error::io("remove", &synced, error))?;
     }
     Ok(())
 }
 
 /// How far an old log and a new one are the same.
+#[derive(Default)]
 struct Common {
     /// Records of the old log, and where they end.
     records: i64,
     end: u64,
     /// Records of the new log.
     new_records: u64,
-    /// Rows behind that in the old log.
+    /// Rows of them, and those behind that in the old log.
+    rows: u64,
     rows_behind: u64,
     /// What the new log says about the run that the old one does not.
     config: Vec<pb::ConfigItem>,
     run: Option<pb::RunRecord>,
     identical: bool,
+    /// What is another now that cannot be added behind the rest.
+    other: Option<String>,
 }
 
 impl Common {
-    /// Compares the logs; an error if the old one cannot become the new one.
-    fn find(old_log: &Path, new_log: &Path, is_synced: bool) -> Result<Self> {
+    /// Compares the logs; an error if the old one is not whole or not ours.
+    fn find(old_log: &Path, new_log: &Path) -> Result<Self> {
         let refuse = |reason: &str| Error::misuse(format!("cannot update: {reason}")).at(old_log);
         let (mut old, mut new) = (Reader::open(old_log)?, Reader::open(new_log)?);
         let head = Head::read(&mut old)?.filter(Head::is_ours);
         let mut known = head.ok_or_else(|| refuse("it was not made by this program"))?;
         let wanted = Head::read(&mut new)?.ok_or_else(|| refuse("there is nothing new"))?;
-        if !known.is_same_run(&wanted) {
-            return Err(refuse("it was converted with other options or starts at another time"));
+        let mut common = Self { records: 2, end: known.end, new_records: 2, ..Self::default() };
+        let mut same = known.is_same_run(&wanted);
+        if !same {
+            let what = "it was converted with other options or starts at another time";
+            common.other = Some(what.to_owned());
         }
-        let mut common = Self {
-            records: 2,
-            end: known.end,
-            new_records: 2,
-            rows_behind: 0,
-            config: Vec::new(),
-            run: None,
-            identical: false,
-        };
-        loop {
-            let Some(was) = old.next_record()? else {
-                common.identical = new.next_record()?.is_none();
-                break;
-            };
+        while let Some(was) = old.next_record()? {
             let body = was.body()?;
+            if !same {
+                common.rows_behind += u64::from(is_row(body.as_ref()));
+                continue;
+            }
             if !known.take(body.as_ref()) {
-                let Some(is) = new.next_record()? else {
-                    return Err(refuse("the log directory has less than before"));
-                };
-                if body != is.body()? {
+                let is = new.next_record()?;
+                same = is.as_ref().map(|is| is.body()).transpose()?.is_some_and(|is| is == body);
+                if !same {
                     common.rows_behind += u64::from(is_row(body.as_ref()));
-                    break;
+                    continue;
                 }
                 common.new_records += 1;
+                common.rows += u64::from(is_row(body.as_ref()));
             }
             common.records += 1;
             common.end = was.span.offset + was.span.length;
         }
-        while let Some(was) = old.next_record()? {
-            common.rows_behind += u64::from(is_row(was.body()?.as_ref()));
-        }
         if !old.tail().is_some_and(|tail| tail.is_clean()) {
-            return Err(refuse("its log is cut off"));
+            return Err(refuse("its log is cut off; move it away to convert anew"));
         }
-        match common.rows_behind {
-            0 => {}
-            1 if !is_synced => {}
-            1 => return Err(refuse("its last row, which was uploaded, is another one now")),
-            rows => {
-                let reason = format!("its last {rows} rows are others now");
-                return Err(refuse(&format!("{reason}; convert into another directory")));
-            }
+        common.identical = same && new.next_record()?.is_none();
+        if common.rows_behind > 1 && common.other.is_none() {
+            common.other = Some(format!("its last {} rows are others now", common.rows_behind));
         }
         (common.config, common.run) = known.changes(wanted);
         common.identical &= common.config.is_empty() && common.run.is_none();
         Ok(common)
     }
 
+    /// Why the old log must stay as it is. `report` tells of the new one.
+    fn refusal(&self, is_uploaded: bool, report: &RunReport) -> Option<String> {
+        if is_uploaded {
+            let what = match (&self.other, self.rows_behind) {
+                (Some(other), _) => format!("it was uploaded, and {other}"),
+                (None, 0) => return None,
+                (None, _) => "its last row, which was uploaded, is another one now".to_owned(),
+            };
+            return Some(format!("{what}; convert into another directory"));
+        }
+        let obsolete = report.left_out.iter().filter(|of| of.reason == Reason::Restart);
+        let explained = report.rows + obsolete.map(|of| of.count).sum::<u64>();
+        let before = self.rows + self.rows_behind;
+        (explained < before).then(|| {
+            format!(
+                "the log directory has less than before: {} rows, not {before}; \
+                 convert into another directory",
+                report.rows
+            )
+        })
+    }
+
     /// Writes what the logs have in common as it is in the old one, and behind that what the new one
-    /// has. Returns how many rows that are.
-    fn splice(self, old_log: &Path, new_log: &Path, to: &Path) -> Result<u64> {
+    /// has.
+    fn splice(self, old_log: &Path, new_log: &Path, to: &Path) -> Result<()> {
         let old = File::open(old_log).map_err(|error| Error::io("open", old_log, error))?;
         let file = OpenOptions::new().write(true).create_new(true).open(to);
         let mut file = file.map_err(|error| Error::io("create", to, error))?;
@@ -131,18 +163,16 @@ impl Common {
         if let Some(run) = self.run {
             log.message(RecordKind::Run, &run)?;
         }
-        let (mut new, mut at, mut rows) = (Reader::open(new_log)?, 0, 0);
+        let (mut new, mut at) = (Reader::open(new_log)?, 0);
         while let Some(record) = new.next_record()? {
             at += 1;
             let Some(body) = record.body()?.filter(|_| at > self.new_records) else { continue };
-            rows += u64::from(is_row(Some(&body)));
             log.record(body.kind, &body.message)?;
             if log.buffered() >= FLUSH_LEN {
                 log.flush()?;
             }
         }
-        log.sync()?;
-        Ok(rows)
+        log.sync()
     }
 }
 
@@ -220,19 +250,44 @@ fn is_row(body: Option<&Body<'_>>) -> bool {
     body.is_some_and(|body| body.kind == RecordKind::History)
 }
 
-/// Moves the files that are not there yet.
+/// The files that a log names, in so far as their names stay inside the directory of files.
+fn named_files(log: &Path) -> Result<Vec<PathBuf>> {
+    let (mut log, mut named) = (Reader::open(log)?, Vec::new());
+    while let Some(record) = log.next_record()? {
+        let Some(body) = record.body()?.filter(|body| body.kind == RecordKind::Files) else {
+            continue;
+        };
+        let files = pb::FilesRecord::decode(&*body.message).unwrap_or_default().files;
+        let paths = files.into_iter().map(|file| PathBuf::from(file.path));
+        let is_inside =
+            |path: &PathBuf| path.components().all(|c| matches!(c, Component::Normal(_)));
+        named.extend(paths.filter(is_inside));
+    }
+    Ok(named)
+}
+
+/// Moves the files that are not there yet. Through links nothing is moved: they may lead anywhere.
 fn move_files(from: &Path, to: &Path) -> Result<()> {
     for entry in WalkDir::new(from) {
         let entry = entry.map_err(|error| Error::io("list", from, error.into()))?;
         let Ok(relative) = entry.path().strip_prefix(from) else { continue };
-        let target = to.join(relative);
-        if !entry.file_type().is_file() || target.exists() {
+        let target =
+            if relative.as_os_str().is_empty() { to.to_owned() } else { to.join(relative) };
+        let there = fs::symlink_metadata(&target).ok();
+        if there.as_ref().is_some_and(fs::Metadata::is_symlink) {
+            return Err(
+                Error::misuse("cannot update: a link is in the place of its files").at(target)
+            );
+        }
+        if there.is_some() {
             continue;
         }
-        if let Some(directory) = target.parent() {
-            fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
+        if entry.file_type().is_dir() {
+            fs::create_dir(&target).map_err(|e| Error::io("create", &target, e))?;
+        } else {
+            let moved = fs::rename(entry.path(), &target);
+            moved.map_err(|e| Error::io("rename a file to", &target, e))?;
         }
-        fs::rename(entry.path(), &target).map_err(|e| Error::io("rename a file to", &target, e))?;
     }
     Ok(())
 }

@@ -9,12 +9,14 @@ use super::plan::Job;
 use super::read::{Reading, SeriesInfo, Times};
 use super::report::{FileError, Reason, Rename, RunReport, RunStatus};
 use super::restart::Filter;
-use super::rows::{Last, Layout, Rows, put_value};
+use super::rows::{Halt, Layout, Rows};
+use super::scratch::Scratch;
 use super::sorted::Sorted;
+use super::staging::PendingDir;
+use super::summary::summary;
 use super::update::{PRODUCER, update};
 use super::values::Values;
 use crate::error::{Error, Result};
-use crate::json::{put_f64, put_i64};
 use crate::log::LogWriter;
 use crate::proto::wandb_internal as pb;
 use crate::record::RecordKind;
@@ -22,12 +24,11 @@ use crate::tfevents::event_file_host;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::collections::HashMap;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
-/// Converts one run, or brings the one that was made `before` up to date; what it did so far stands in `report` also when it fails.
+/// Converts one run, all but the last steps, which wait for the disk; nothing is left to do for a run
+/// without events, and in a dry run. What was done so far stands in `report` also when it fails.
 pub(super) fn convert_run(
     job: &Job,
     options: &Options,
@@ -36,8 +37,8 @@ pub(super) fn convert_run(
     unfinished: bool,
     report: &mut RunReport,
     observe: &(dyn Fn(Progress<'_>) + Sync),
-) -> Result<()> {
-    let scratch = scratch_dir(options)?;
+) -> Result<Option<StagedRun>> {
+    let scratch = Scratch::of(options);
     let mut reading = Reading::new(report, observe, options, scratch, options.memory / workers);
     for (number, group) in (0..).zip(&job.groups) {
         reading.group(number, group)?;
@@ -50,95 +51,68 @@ pub(super) fn convert_run(
         }
         report.status = RunStatus::Empty;
         report.error = Some("no event in its files".into());
-        return Ok(());
+        return Ok(None);
     }
     let points = points.finish()?;
     let run = Run { job, options, series: &series, hparams: &hparams, times, unfinished };
     let counted = run.counts_steps(&points, lowest_step)?;
     let stamp = stamp(times.map_or(0.0, |times| times.first));
-    let name = format!("offline-run-{stamp}-{}", job.id);
-    let new = options.output.join(&name);
-    let directory = before.map_or_else(|| new.clone(), Path::to_owned);
+    let new = options.output.join(format!("offline-run-{stamp}-{}", job.id));
+    let directory = before.map_or_else(|| new, Path::to_owned);
     report.status = RunStatus::Converted;
-    let payloads = (sources.finish(), None);
+    let mut payloads = sources.finish();
     if options.dry_run {
-        let mut log = LogWriter::new(io::sink(), "the dry run");
-        run.write(&mut log, &points, payloads, counted, report)?;
-    } else {
-        let pending = PendingDir::new(&options.output, &new)?;
+        with_room(counted, |counted| {
+            let mut log = LogWriter::new(io::sink(), "the dry run");
+            run.write(&mut log, &points, (&mut payloads, None), counted, report)
+        })?;
+        report.directory = Some(directory);
+        return Ok(None);
+    }
+    let (pending, log) = with_room(counted, |counted| {
+        let pending = PendingDir::new(&options.output)?;
         let mut log = LogWriter::create(pending.unfinished_log())?;
-        let payloads = (payloads.0, Some(pending.path().join("files")));
-        run.write(&mut log, &points, payloads, counted, report)?;
-        log.sync()?;
-        pending.name_log(&job.id)?;
-        match before {
-            None => pending.complete()?,
-            Some(before) => update(before, pending.path(), &job.id, report)?,
-        }
-    }
-    report.directory = Some(directory);
-    Ok(())
+        let files = Some(pending.files());
+        run.write(&mut log, &points, (&mut payloads, files), counted, report)?;
+        Ok((pending, log))
+    })?;
+    Ok(Some(StagedRun { pending, log, id: job.id.clone(), directory, updates: before.is_some() }))
 }
 
-/// Where points may be spilled: beside the output, where there is room for as much again; but a dry run
-/// leaves that alone.
-fn scratch_dir(options: &Options) -> Result<PathBuf> {
-    if options.dry_run {
-        return Ok(std::env::temp_dir());
-    }
-    fs::create_dir_all(&options.output)
-        .map_err(|error| Error::io("create", &options.output, error))?;
-    Ok(options.output.clone())
+/// Writes with `_step` as decided, or, where it turns out that a step needs more than one row, once more
+/// with steps counted.
+fn with_room<T>(counted: bool, mut write: impl FnMut(bool) -> Result<T, Halt>) -> Result<T> {
+    let written = match write(counted) {
+        Err(Halt::NoRoom) => write(true),
+        written => written,
+    };
+    written.map_err(|halt| match halt {
+        Halt::Failed(error) => error,
+        Halt::NoRoom => Error::misuse("a step has more than its rows have room for"),
+    })
 }
 
-/// A run directory that is not complete yet, and is removed if it never is.
-struct PendingDir {
-    temporary: TempDir,
+/// A run that is written, but not yet safe on the disk and not in its place.
+pub(super) struct StagedRun {
+    pending: PendingDir,
+    log: LogWriter,
+    id: String,
     directory: PathBuf,
+    /// Whether the directory is that of the run as it was before.
+    updates: bool,
 }
 
-impl PendingDir {
-    fn new(output: &Path, directory: &Path) -> Result<Self> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".tmp-");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o777));
+impl StagedRun {
+    /// Does the rest.
+    pub(super) fn finish(mut self, report: &mut RunReport) -> Result<()> {
+        self.log.sync()?;
+        self.pending.name_log(&self.id)?;
+        if self.updates {
+            update(&self.directory, self.pending.path(), &self.id, report)?;
+        } else {
+            self.pending.complete(&self.directory)?;
         }
-        let temporary = builder
-            .tempdir_in(output)
-            .map_err(|e| Error::io("create a directory in", output, e))?;
-        let files = temporary.path().join("files");
-        fs::create_dir(&files).map_err(|error| Error::io("create", files, error))?;
-        Ok(Self { temporary, directory: directory.to_owned() })
-    }
-
-    fn path(&self) -> &Path {
-        self.temporary.path()
-    }
-
-    /// Where the log is written. What remains of a conversion that was killed is no log to anyone.
-    fn unfinished_log(&self) -> PathBuf {
-        self.path().join("log.part")
-    }
-
-    /// Gives the complete log its name.
-    fn name_log(&self, id: &str) -> Result<()> {
-        let log = self.path().join(format!("run-{id}.wandb"));
-        fs::rename(self.unfinished_log(), &log).map_err(|e| Error::io("rename a file to", log, e))
-    }
-
-    /// Gives the directory its name, which nothing must have.
-    fn complete(self) -> Result<()> {
-        if fs::symlink_metadata(&self.directory).is_ok() {
-            let path = self.directory.display();
-            return Err(Error::misuse(format!("already converted: {path}")));
-        }
-        fs::rename(self.temporary.path(), &self.directory)
-            .map_err(|error| Error::io("rename a directory to", &self.directory, error))?;
-        // Nothing is left under the old name.
-        let _ = self.temporary.keep();
+        report.directory = Some(self.directory);
         Ok(())
     }
 }
@@ -179,7 +153,7 @@ impl Run<'_> {
         let mut filter = self.filter();
         let mut last: Vec<Option<i64>> = vec![None; self.series.len()];
         let mut twice = false;
-        points.walk(|point| {
+        points.walk(|point| -> Result<()> {
             if point.is_purge() {
                 filter.purge(point);
                 return Ok(());
@@ -198,10 +172,10 @@ impl Run<'_> {
         &self,
         log: &mut LogWriter<W>,
         points: &Sorted,
-        (payloads, files): (Payloads, Option<PathBuf>),
+        (payloads, files): (&mut Payloads, Option<PathBuf>),
         counted: bool,
         report: &mut RunReport,
-    ) -> Result<()> {
+    ) -> Result<(), Halt> {
         let keys = self.keys()?;
         let renamed = self.series.iter().zip(&keys).filter(|(series, key)| series.tag != **key);
         let rename = |(of, key): (&SeriesInfo, &String)| (of.tag.clone(), key.clone());
@@ -211,6 +185,7 @@ impl Run<'_> {
         let keeps_all = matches!(self.options.restart, Restart::All | Restart::Session);
         let layout = Layout {
             counter: counted,
+            may_count: self.options.step_mode == StepMode::Auto,
             extra_rows: counted && keeps_all,
             same_step_is_loss: keeps_all,
             wall_times: self.options.wall_times,
@@ -221,10 +196,14 @@ impl Run<'_> {
         let mut rows = Rows::new(log, values, &keys, groups, self.filter(), layout);
         points.walk(|point| rows.point(point))?;
         rows.end_row()?;
-        let (counts, summary) = (rows.counts, self.summary(&keys, &rows, start));
+        let counts = rows.counts;
+        let (summary, not_in_summary) = summary(&keys, &rows, self.runtime(start).into());
+        report.not_in_summary = not_in_summary;
         report.tags = rows.last_values().count() as u64;
         (report.media, report.media_bytes) = rows.values.written();
-        for &(reason, what, count) in rows.values.skipped() {
+        let notes = rows.values.notes();
+        (report.large_texts, report.rebinned) = (notes.large_texts, notes.rebinned);
+        for &(reason, what, count) in &notes.skipped {
             report.leave_out(reason, what, count);
         }
         self.end(log, summary)?;
@@ -236,8 +215,9 @@ impl Run<'_> {
         report.hparams = self.hparams.len();
         report.leave_out(Reason::Restart, "", counts.preempted);
         report.leave_out(Reason::SameStep, "", counts.same_step);
+        report.leave_out(Reason::TooLarge, "", counts.too_large);
         report.left_out.sort_by(|a, b| (a.reason, &a.what).cmp(&(b.reason, &b.what)));
-        log.flush()
+        Ok(log.flush()?)
     }
 
     /// A key for each series. Tags that were given the same key on purpose are an error; others share
@@ -321,45 +301,6 @@ impl Run<'_> {
             telemetry: Some(telemetry),
             ..pb::RunRecord::default()
         }
-    }
-
-    /// The last value of each key, and what the last row says.
-    fn summary<W: Write>(
-        &self,
-        keys: &[String],
-        rows: &Rows<'_, W>,
-        start: f64,
-    ) -> pb::SummaryRecord {
-        let item = |path: &[&str], put: &dyn Fn(&mut Vec<u8>)| {
-            let mut text = Vec::new();
-            put(&mut text);
-            pb::SummaryItem {
-                nested_key: path.iter().map(|&element| element.to_owned()).collect(),
-                value_json: String::from_utf8(text).unwrap_or_default(),
-                ..pb::SummaryItem::default()
-            }
-        };
-        let mut update = Vec::new();
-        for (series, last) in rows.last_values() {
-            let Some(key) = keys.get(series) else { continue };
-            match last {
-                Last::Scalar(value) => update.push(item(&[key], &|text| put_value(text, value))),
-                Last::Items(items) => update.extend(items.iter().map(|(element, json)| {
-                    let path = [key.as_str(), element];
-                    let path = if element.is_empty() { path.get(..1) } else { path.get(..) };
-                    item(path.unwrap_or_default(), &|text| text.extend_from_slice(json))
-                })),
-            }
-        }
-        if let Some(row) = rows.last_row {
-            update.push(item(&["global_step"], &|text| put_i64(text, row.step)));
-            update.push(item(&["_step"], &|text| put_i64(text, row.number)));
-            update.push(item(&["_timestamp"], &|text| put_f64(text, row.timestamp)));
-            update.push(item(&["_runtime"], &|text| put_f64(text, row.runtime)));
-        }
-        let seconds = i64::from(self.runtime(start));
-        update.push(item(&["_wandb", "runtime"], &|text| put_i64(text, seconds)));
-        pb::SummaryRecord { update, ..pb::SummaryRecord::default() }
     }
 
     fn end<W: Write>(&self, log: &mut LogWriter<W>, summary: pb::SummaryRecord) -> Result<()> {

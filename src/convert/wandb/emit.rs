@@ -6,9 +6,10 @@ use super::media::{MediaReader, Shown};
 use super::options::Options;
 use super::report::{Changed, Reason, RunReport};
 use super::rows::{Datum, RowReader};
+use super::shape::Shape;
 use crate::error::Result;
 use crate::json::{Number, Value, put_f32};
-use crate::tfevents::{At, SummaryWriter};
+use crate::tfevents::{At, Mesh, SummaryWriter};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub(super) struct Emitter<'a> {
     pub(super) files: FilesDir,
     pub(super) options: &'a Options,
     pub(super) report: &'a mut RunReport,
+    /// Whether the run was a TensorBoard run before, of which every value goes back.
+    from_tensorboard: bool,
     /// When the run started, in seconds since 1970.
     pub(super) start: f64,
     points: Vec<Point>,
@@ -43,6 +46,7 @@ impl<'a> Emitter<'a> {
         files: FilesDir,
         options: &'a Options,
         report: &'a mut RunReport,
+        from_tensorboard: bool,
         start: f64,
     ) -> Self {
         Self {
@@ -50,6 +54,7 @@ impl<'a> Emitter<'a> {
             files,
             options,
             report,
+            from_tensorboard,
             start,
             points: Vec::new(),
             event: Vec::new(),
@@ -103,7 +108,15 @@ impl<'a> Emitter<'a> {
     fn single(&mut self, number: Number) -> f32 {
         let value = number.as_f64();
         let single = value as f32;
-        if f64::from(single) != value && !value.is_nan() {
+        let is_whole = match number {
+            // A large integer is not even a double.
+            Number::Int(integer) => value as i128 == integer.into(),
+            Number::UInt(integer) => value as i128 == integer.into(),
+            _ => true,
+        };
+        if !is_whole {
+            self.report.change(Changed::Rounded, 1);
+        } else if f64::from(single) != value && !value.is_nan() {
             // Of a number that was single all along the log has the shortest text.
             self.text.clear();
             put_f32(&mut self.text, single);
@@ -142,6 +155,13 @@ impl<'a> Emitter<'a> {
         match datum {
             Datum::Text(text) => self.write_text(keys, number, at, text),
             Datum::Json(value) => {
+                if self.from_tensorboard
+                    && let Some((shape, strings)) = texts(value)
+                {
+                    let Some(key) = keys.get(number) else { return Ok(()) };
+                    self.report.carried.texts += 1;
+                    return self.writer.texts(&key.tag, at, &shape, &strings);
+                }
                 let text = value.to_string();
                 let written = self.report.carried.texts;
                 self.write_text(keys, number, at, &text)?;
@@ -154,8 +174,9 @@ impl<'a> Emitter<'a> {
     }
 
     fn media(&mut self, keys: &mut Keys, number: usize, at: At, object: &Value) -> Result<()> {
-        let Self { files, options, report, .. } = self;
-        let mut reader = MediaReader { files, table_rows: options.table_rows, report };
+        let Self { files, options, report, from_tensorboard, .. } = self;
+        let (table_rows, from_tensorboard) = (options.table_rows, *from_tensorboard);
+        let mut reader = MediaReader { files, table_rows, from_tensorboard, report };
         let Some(shown) = reader.read(object) else { return Ok(()) };
         let Some(tag) = keys.get(number).map(|key| key.tag.clone()) else { return Ok(()) };
         let carried = &mut self.report.carried;
@@ -176,6 +197,12 @@ impl<'a> Emitter<'a> {
                 carried.tables += 1;
                 self.writer.table(&tag, at, &rows)
             }
+            Shown::Mesh(shape) => {
+                carried.meshes += 1;
+                self.report.change(Changed::Rounded, shape.rounded);
+                let Shape { vertices, faces, colors, .. } = &shape;
+                self.writer.mesh(&tag, at, &Mesh { vertices, faces, colors, ..Mesh::default() })
+            }
             Shown::Text(text) => self.write_text(keys, number, at, &text),
         }
     }
@@ -185,10 +212,38 @@ impl<'a> Emitter<'a> {
         let Some(key) = keys.get_mut(number) else { return Ok(()) };
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
-        if key.last_text.replace(hasher.finish()) == Some(hasher.finish()) {
+        let is_repeated = key.last_text.replace(hasher.finish()) == Some(hasher.finish());
+        if is_repeated && !self.from_tensorboard {
+            self.report.leave_out(Reason::Repeated, "text", 1);
             return Ok(());
         }
         self.report.carried.texts += 1;
         self.writer.text(&key.tag, at, text)
+    }
+}
+
+/// Strings in lists of one shape, and that shape.
+fn texts(value: &Value) -> Option<(Vec<usize>, Vec<&str>)> {
+    let mut shape = Vec::new();
+    let mut first = value;
+    while let Value::Array(list) = first {
+        shape.push(list.len());
+        first = list.first()?;
+    }
+    let mut strings = Vec::new();
+    gather(value, &shape, &mut strings)?;
+    Some((shape, strings))
+}
+
+fn gather<'v>(value: &'v Value, shape: &[usize], strings: &mut Vec<&'v str>) -> Option<()> {
+    match (value, shape.split_first()) {
+        (Value::Array(list), Some((length, inner))) if list.len() == *length => {
+            list.iter().try_for_each(|value| gather(value, inner, strings))
+        }
+        (Value::String(text), None) => {
+            strings.push(text);
+            Some(())
+        }
+        _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! The keys of a history: which tag each becomes, and what its steps are.
 
-use super::names::{Taken, original_tag, unique};
+use super::names::{FIRST_NUMBER, Taken, original_tag, unique};
 use crate::json::Number;
 use crate::record::join_key;
 use crate::run::Metrics;
@@ -16,6 +16,7 @@ pub(super) enum Class {
     Histogram,
     Images,
     Audio,
+    Mesh,
 }
 
 impl Class {
@@ -26,6 +27,24 @@ impl Class {
             Self::Histogram => "histogram",
             Self::Images => "images",
             Self::Audio => "audio",
+            Self::Mesh => "mesh",
+        }
+    }
+
+    /// Takes a tag for a key of this class: the one that is wanted or, if that is taken, another.
+    fn take(self, wanted: &str, taken: &mut Taken) -> String {
+        let other = format!("{wanted}/{}", self.suffix());
+        if self != Self::Mesh {
+            return unique(if taken.contains_key(wanted) { &other } else { wanted }, taken);
+        }
+        let mut tag = wanted.to_owned();
+        loop {
+            let series = MESH_PARTS.map(|part| format!("{tag}{part}"));
+            if !series.iter().any(|series| taken.contains_key(series)) {
+                taken.extend(series.map(|series| (series, FIRST_NUMBER)));
+                return tag;
+            }
+            tag = unique(&other, taken);
         }
     }
 }
@@ -37,6 +56,8 @@ pub(super) struct Keys {
     by_path: HashMap<Path, Vec<usize>>,
     /// The number of `global_step`.
     global: Option<usize>,
+    /// The tags of the run.
+    taken: Taken,
 }
 
 #[derive(Debug)]
@@ -155,9 +176,18 @@ impl Keys {
     }
 
     /// Chooses tags and axes, once all rows were seen; the number of tags that are not their key.
-    pub(super) fn settle(&mut self, separator: &str, from_tensorboard: bool) -> u64 {
+    /// `reserved` are tags that others write.
+    pub(super) fn settle(
+        &mut self,
+        separator: &str,
+        from_tensorboard: bool,
+        reserved: impl IntoIterator<Item = &'static str>,
+    ) -> u64 {
         self.choose_axes();
-        let mut taken = Taken::new();
+        self.taken.clear();
+        for tag in reserved {
+            unique(tag, &mut self.taken);
+        }
         let mut renamed = 0;
         for number in 0..self.keys.len() {
             let Some(key) = self.keys.get(number).filter(|key| key.is_written()) else { continue };
@@ -165,17 +195,22 @@ impl Keys {
             let exists = |name: &str| self.by_path.contains_key(&[name.to_owned()][..]);
             let original = original_tag(&joined, exists).filter(|_| from_tensorboard);
             let wanted = original.unwrap_or(&joined);
-            let tag = if taken.contains_key(wanted) {
-                renamed += 1;
-                unique(&format!("{wanted}/{}", key.class.suffix()), &mut taken)
-            } else {
-                unique(wanted, &mut taken)
-            };
+            let vertices = wanted.strip_suffix(VERTICES);
+            // Of a mesh of TensorBoard the key is the tag of its vertices.
+            let mesh = vertices.filter(|_| from_tensorboard && key.class == Class::Mesh);
+            let wanted = mesh.unwrap_or(wanted);
+            let tag = key.class.take(wanted, &mut self.taken);
+            renamed += u64::from(tag != wanted);
             if let Some(key) = self.keys.get_mut(number) {
                 key.tag = tag.into();
             }
         }
         renamed
+    }
+
+    /// A tag for a value that is not of the history: `name`, unless that is taken.
+    pub(super) fn free_tag(&mut self, name: &str) -> String {
+        unique(name, &mut self.taken)
     }
 
     fn choose_axes(&mut self) {
@@ -260,3 +295,8 @@ pub(super) fn as_integer(number: Number) -> Option<i64> {
 }
 
 const GLOBAL_STEP: &str = "global_step";
+
+const VERTICES: &str = "_VERTEX";
+
+/// What stands behind the tag of a mesh in the tags of its series.
+const MESH_PARTS: [&str; 3] = [VERTICES, "_FACE", "_COLOR"];

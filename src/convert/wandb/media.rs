@@ -1,10 +1,13 @@
 //! Objects with a `_type`, as W&B stores what is not a number or text.
 
+use super::elements::scan;
 use super::files::FilesDir;
 use super::keys::Class;
 use super::report::{Changed, Reason, RunReport};
+use super::shape::Shape;
 use crate::json::Value;
 use crate::tfevents::{Histogram, Image};
+use std::io::BufReader;
 
 /// What TensorBoard can show of a media object.
 #[derive(Debug)]
@@ -14,6 +17,7 @@ pub(super) enum Shown {
     Audio(Vec<Vec<u8>>),
     Text(String),
     Table(Vec<Vec<String>>),
+    Mesh(Shape),
 }
 
 /// What becomes of objects of this type; `None` if TensorBoard has nothing like them.
@@ -22,6 +26,7 @@ pub(super) fn class(name: &str) -> Option<Class> {
         "histogram" => Class::Histogram,
         "image-file" | "images/separated" | "video-file" | "videos" => Class::Images,
         "audio-file" | "audio" => Class::Audio,
+        "object3D-file" => Class::Mesh,
         "table-file" | "table" | "incremental-table-file" | "html-file" | "html" => Class::Text,
         _ => return None,
     })
@@ -31,6 +36,8 @@ pub(super) fn class(name: &str) -> Option<Class> {
 pub(super) struct MediaReader<'a> {
     pub(super) files: &'a FilesDir,
     pub(super) table_rows: usize,
+    /// Whether the run was a TensorBoard run before, whose tables have no header of their own.
+    pub(super) from_tensorboard: bool,
     pub(super) report: &'a mut RunReport,
 }
 
@@ -68,6 +75,7 @@ impl MediaReader<'_> {
                 let fenced: Vec<_> = pages.iter().map(|page| fenced("html", page)).collect();
                 (!fenced.is_empty()).then(|| Shown::Text(fenced.join("\n\n")))
             }
+            "object3D-file" => self.mesh(name, object),
             _ => self.table(name, object),
         }
     }
@@ -103,35 +111,99 @@ impl MediaReader<'_> {
         histogram.map(Shown::Histogram)
     }
 
+    fn mesh(&mut self, name: &str, object: &Value) -> Option<Shown> {
+        let path = paths(object, "").into_iter().next();
+        let file = path.ok_or(Reason::UnusableValue).and_then(|path| self.files.open(path));
+        let shape = file.and_then(|file| Shape::read(path.unwrap_or_default(), file));
+        match shape {
+            Ok(shape) => Some(Shown::Mesh(shape)),
+            Err(reason) => {
+                self.report.leave_out(reason, name, 1);
+                None
+            }
+        }
+    }
+
     fn table(&mut self, name: &str, object: &Value) -> Option<Shown> {
+        let mut rows = Rows::new(self.table_rows);
         // A table is a file, or, in some old logs, stands in the row itself.
-        let (columns, data) = if object.get("path").is_some() {
-            let paths = paths(object, "");
-            let tables = self.each(name, &paths, |file| {
-                if file.len() > LARGEST_TABLE {
-                    return Err(Reason::UnusableFile);
-                }
-                let text = std::str::from_utf8(&file).map_err(|_| Reason::UnusableFile)?;
-                Value::parse(text).map_err(|_| Reason::UnusableFile)
-            });
-            let table = tables.into_iter().next()?;
-            (table.get("columns").cloned(), table.get("data").cloned())
+        let read = if object.get("path").is_some() {
+            let path = paths(object, "").into_iter().next().ok_or(Reason::UnusableValue);
+            path.and_then(|path| self.files.open(path)).and_then(|(file, _)| {
+                let file = BufReader::with_capacity(READ_AT_ONCE, file);
+                let found = scan(file, |row| rows.take(&row)).map_err(|_| Reason::UnusableFile)?;
+                let columns = found.columns.ok_or(Reason::UnusableFile)?;
+                Ok((columns, found.left_out))
+            })
         } else {
-            (object.get("columns").cloned(), object.get("data").cloned())
+            let data = object.get("data").and_then(Value::as_array);
+            let columns = object.get("columns").cloned();
+            data.zip(columns).ok_or(Reason::UnusableValue).map(|(data, columns)| {
+                let taken = data.iter().take_while(|row| rows.take(row)).count();
+                (columns, (data.len() - taken) as u64)
+            })
         };
-        let (Some(Value::Array(columns)), Some(Value::Array(data))) = (columns, data) else {
-            self.report.leave_out(Reason::UnusableValue, name, 1);
-            return None;
-        };
-        let cut = data.len().saturating_sub(self.table_rows);
-        self.report.change(Changed::TableRows, cut as u64);
-        let rows = data.into_iter().take(self.table_rows).map(|row| match row {
-            Value::Array(cells) => cells,
-            other => vec![other],
+        let read = read.and_then(|(columns, left_out)| match columns {
+            Value::Array(columns) => Ok((columns, left_out)),
+            _ => Err(Reason::UnusableValue),
         });
-        let table = std::iter::once(columns).chain(rows);
-        let table = table.map(|row| row.iter().map(cell).collect()).collect();
-        Some(Shown::Table(table))
+        match read {
+            Ok((columns, left_out)) => {
+                self.report.change(Changed::TableRows, left_out);
+                Some(Shown::Table(self.with_header(name, &columns, rows.rows)))
+            }
+            Err(reason) => {
+                self.report.leave_out(reason, name, 1);
+                None
+            }
+        }
+    }
+
+    /// The rows with their header in front, unless it only counts the columns of a table that had none.
+    fn with_header(
+        &mut self,
+        name: &str,
+        columns: &[Value],
+        mut rows: Vec<Vec<String>>,
+    ) -> Vec<Vec<String>> {
+        let header: Vec<String> = columns.iter().map(cell).collect();
+        let beyond = rows.iter().map(|row| row.len().saturating_sub(header.len()) as u64).sum();
+        self.report.leave_out(Reason::UnusableValue, &format!("cells of {name}"), beyond);
+        let counted = header.iter().enumerate().all(|(at, name)| *name == at.to_string());
+        if !(self.from_tensorboard && counted && !rows.is_empty()) {
+            rows.insert(0, header);
+        }
+        rows
+    }
+}
+
+/// The rows of a table that are carried.
+struct Rows {
+    rows: Vec<Vec<String>>,
+    most: usize,
+    /// Bytes that may still be kept.
+    room: usize,
+}
+
+impl Rows {
+    const fn new(most: usize) -> Self {
+        Self { rows: Vec::new(), most, room: LARGEST_TABLE }
+    }
+
+    /// Takes a row, if there is room for it.
+    fn take(&mut self, row: &Value) -> bool {
+        if self.rows.len() >= self.most {
+            return false;
+        }
+        let cells: Vec<_> = match row {
+            Value::Array(cells) => cells.iter().map(cell).collect(),
+            other => vec![cell(other)],
+        };
+        let size = cells.iter().map(|cell| cell.len() + CELL).sum::<usize>() + CELL;
+        let Some(room) = self.room.checked_sub(size) else { return false };
+        self.room = room;
+        self.rows.push(cells);
+        true
     }
 }
 
@@ -180,8 +252,13 @@ pub(super) fn fenced(language: &str, text: &str) -> String {
 /// Bytes of files in one value, which TensorBoard has to hold in memory.
 const LARGEST: u64 = 64 << 20;
 
-/// A parsed table takes some ten times as much.
+/// Bytes of a table's cells.
 const LARGEST_TABLE: usize = 16 << 20;
+
+/// What a cell takes beside its text.
+const CELL: usize = 64;
+
+const READ_AT_ONCE: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

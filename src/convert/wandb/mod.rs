@@ -12,8 +12,9 @@
 //! | histogram | histogram |
 //! | image, list of images, GIF video | images, all of a step in one value |
 //! | audio (WAV), list of them | audio |
-//! | text | text, whenever it changes |
-//! | table | text, as a table of at most [`Options::table_rows`] rows |
+//! | text | text, whenever it changes; repetitions are counted |
+//! | table | text, as a table of at most [`Options::table_rows`] rows and 16 MiB |
+//! | 3D object: points, or triangles, with or without colours | mesh |
 //! | HTML | text, the source |
 //! | list, other JSON | text, as JSON, whenever it changes |
 //! | config, exit code | hyperparameters and how the session ended |
@@ -23,7 +24,9 @@
 //! | summary values that no row has | scalars `summary/<key>` ([`Options::summary`]) |
 //!
 //! A key whose values are of several kinds has a tag for each kind, and keys that read the same when they
-//! are joined keep apart: the later tag gets the kind of its values as a last element.
+//! are joined keep apart: the later tag gets the kind of its values as a last element. So does a key that
+//! is called like a tag that is written here: the layout, the sessions of hyperparameters, `console`. A
+//! name of the config or the summary that is taken gets a number. The report counts all of them.
 //!
 //! Media are read from the run's `files/`, and only from there: a path that is absolute, climbs or
 //! follows a link out of it is refused. What cannot be carried is counted in the report, by reason.
@@ -36,8 +39,14 @@
 //!
 //! # Wall times
 //! A row's `_timestamp`, else the start of the run plus `_runtime`. Where a row has a wall time for one
-//! key under `_wall_time`, as [`tensorboard`](super::tensorboard) writes it, that one. So what came from
-//! TensorBoard goes back with the same tags, steps, wall times and values.
+//! key under `_wall_time`, as [`tensorboard`](super::tensorboard) writes it, that one.
+//!
+//! # What came from TensorBoard
+//! Goes back with the same tags, steps and wall times: scalars, images, GIFs, sounds, text of any rank and
+//! however often repeated, and single meshes, byte for byte. Not quite the same are a text of one element,
+//! which is of rank 0; a histogram that had more than 512 bins or infinite edges; and a list of numbers,
+//! which is JSON text. A precision-recall curve stays a table of recall and precision: the run does not
+//! have the counts of right and wrong predictions, without which the dashboard draws nothing.
 //!
 //! # Hyperparameters
 //! Every run with a config is a row of the dashboard, and the dashboard finds its columns by itself,
@@ -47,8 +56,9 @@
 //! # How
 //! A log is read three times: for what is known of the run, for the steps of each key, and to write.
 //! Memory grows with the number of keys and the largest row. A run is written under a temporary name and
-//! renamed when it is complete; what exists is never touched. [`follow`] appends to what it wrote itself.
+//! renamed when it is complete; what exists is never touched. [`follow`] goes on with what it wrote itself.
 
+mod elements;
 mod emit;
 mod files;
 mod follow;
@@ -61,6 +71,7 @@ mod options;
 mod report;
 mod rows;
 mod run;
+mod shape;
 mod system;
 
 pub use follow::follow;

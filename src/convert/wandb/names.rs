@@ -59,7 +59,7 @@ const RESERVED: [&str; 7] =
 
 const LONGEST: usize = 200;
 
-const FIRST_NUMBER: u64 = 2;
+pub(super) const FIRST_NUMBER: u64 = 2;
 
 #[cfg(test)]
 mod tests {

@@ -83,6 +83,8 @@ pub struct Carried {
     pub texts: u64,
     /// Tables.
     pub tables: u64,
+    /// Meshes and clouds of points.
+    pub meshes: u64,
     /// Hyperparameters.
     pub hparams: u64,
     /// Numbers about the system.
@@ -163,7 +165,7 @@ pub struct Change {
 pub enum Changed {
     /// Numbers with more digits than single precision has.
     Rounded,
-    /// Tags that had to get another name than their key.
+    /// Tags and hyperparameters that had to get another name than their key.
     Renamed,
     /// Values of tags whose steps rise on no axis, so that they were counted.
     Counted,
@@ -173,17 +175,20 @@ pub enum Changed {
     JsonText,
     /// Table rows beyond those carried.
     TableRows,
+    /// Event files of a run that is followed, whose earlier data changed.
+    Rewritten,
 }
 
 impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Rounded => "rounded to single precision",
-            Self::Renamed => "tags named otherwise than their key",
+            Self::Renamed => "named otherwise than their key",
             Self::Counted => "counted, since their steps rise on no axis",
             Self::LaterSecond => "moved to the second after",
             Self::JsonText => "written as JSON text",
             Self::TableRows => "rows cut off tables",
+            Self::Rewritten => "event files written anew, since earlier data changed",
         })
     }
 }
@@ -198,6 +203,8 @@ pub type LeftOut = crate::convert::report::LeftOut<Reason>;
 pub enum Reason {
     /// Null, which TensorBoard does not have.
     Null,
+    /// A text that is what its key had before.
+    Repeated,
     /// Not part of the history, and not asked for or of no use in TensorBoard.
     NotHistory,
     /// An unfinished record at the end of the log.
@@ -217,7 +224,7 @@ pub enum Reason {
 impl Reason {
     /// Whether the user would miss them: values of the history that TensorBoard does not get.
     pub const fn is_loss(self) -> bool {
-        !matches!(self, Self::Null | Self::NotHistory | Self::CutOff)
+        !matches!(self, Self::Null | Self::Repeated | Self::NotHistory | Self::CutOff)
     }
 }
 
@@ -225,6 +232,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Null => "null",
+            Self::Repeated => "the same as before",
             Self::NotHistory => "not history",
             Self::CutOff => "unfinished at the end of the log",
             Self::Unsupported => "nothing like it in TensorBoard",

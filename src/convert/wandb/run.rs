@@ -3,7 +3,7 @@
 use super::emit::Emitter;
 use super::files::FilesDir;
 use super::hparams::{from_tensorboard, hparams};
-use super::keys::Axis;
+use super::keys::{Axis, Keys};
 use super::layout::layout;
 use super::media::fenced;
 use super::names;
@@ -17,7 +17,7 @@ use crate::log::Reader;
 use crate::proto::wandb_internal::StatsRecord;
 use crate::record::RecordKind;
 use crate::run::RunState;
-use crate::tfevents::{HParams, Outcome, SummaryWriter, SummaryWriterOptions};
+use crate::tfevents::{At, OWN_TAGS, Outcome, SummaryWriter, SummaryWriterOptions};
 use prost::Message;
 use std::collections::HashSet;
 use std::fs;
@@ -66,10 +66,14 @@ impl<'a> Batch<'a> {
         let name = names::directory(run.state.info().name(), &report.run_id);
         let directory = self.logdir.join(names::unique(&name, &mut self.names));
         if fs::symlink_metadata(&directory).is_ok() {
-            return Err(Error::misuse("already there, and nothing is overwritten").at(directory));
+            return Err(already_there(directory));
         }
         Ok(directory)
     }
+}
+
+pub(super) fn already_there(directory: PathBuf) -> Error {
+    Error::misuse("already there, and nothing is overwritten").at(directory)
 }
 
 /// Gives a directory that is complete its name.
@@ -133,8 +137,10 @@ impl Run<'_> {
     ) -> Result<()> {
         let mut rows = RowReader::default();
         let first_time = self.survey(&mut rows, report)?;
-        let config = self.state.config();
-        let renamed = rows.keys.settle(&self.options.separator, from_tensorboard(config));
+        let from_tensorboard = from_tensorboard(self.state.config());
+        let console = self.options.console.then_some(CONSOLE);
+        let reserved = OWN_TAGS.into_iter().chain(console);
+        let renamed = rows.keys.settle(&self.options.separator, from_tensorboard, reserved);
         report.change(Changed::Renamed, renamed);
         report.carried.tags = rows.keys.tags();
         let start = self.start().or(first_time).unwrap_or(0.0);
@@ -143,10 +149,11 @@ impl Run<'_> {
         let mut writer = options.clone().create(directory)?;
         let has_hparams = self.begin(&mut writer, start, layouts, report)?;
         let files = FilesDir::beside(self.log);
-        let mut emitter = Emitter::new(writer, files, self.options, report, start);
+        let mut emitter =
+            Emitter::new(writer, files, self.options, report, from_tensorboard, start);
         rows.rewind();
         self.emit(&mut rows, &mut emitter, directory.join("system"), options)?;
-        self.end(emitter, &rows, has_hparams)
+        self.end(emitter, &mut rows.keys, has_hparams)
     }
 
     /// The second reading: which keys there are, and on which axes their steps rise. The time of the
@@ -222,11 +229,12 @@ impl Run<'_> {
             report.carried.charts = charts.sum();
             writer.custom_scalars_at(&layout, start)?;
         }
-        let (found, nulls) = match self.options.hparams {
+        let (found, flattened) = match self.options.hparams {
             true => hparams(self.state.config(), &self.options.separator),
-            false => (HParams::default(), 0),
+            false => Default::default(),
         };
-        report.leave_out(Reason::Null, "config", nulls);
+        report.leave_out(Reason::Null, "config", flattened.nulls);
+        report.change(Changed::Renamed, flattened.renamed);
         report.carried.hparams = found.len() as u64;
         if !found.is_empty() {
             writer.hparams_at(&found, start)?;
@@ -235,26 +243,17 @@ impl Run<'_> {
     }
 
     /// What stands behind the rows.
-    fn end(&self, emitter: Emitter<'_>, rows: &RowReader, has_hparams: bool) -> Result<()> {
+    fn end(&self, emitter: Emitter<'_>, keys: &mut Keys, has_hparams: bool) -> Result<()> {
         let Emitter { mut writer, report, start, last_step, last_time, .. } = emitter;
-        let keys = (0..rows.keys.len()).filter_map(|number| rows.keys.get(number));
-        let counted = keys.filter(|key| key.axis == Axis::Counted);
+        let all = (0..keys.len()).filter_map(|number| keys.get(number));
+        let counted = all.filter(|key| key.axis == Axis::Counted);
         report.change(Changed::Counted, counted.map(|key| key.count as u64).sum());
         if !self.complete {
             return writer.finish();
         }
+        let at = At::from((last_step, last_time));
         if self.options.summary {
-            let mut path = Vec::new();
-            let mut numbers = Vec::new();
-            leaves(&self.state.summary(), &mut path, &mut |path, number| {
-                if rows.keys.at(path).is_empty() && !is_reserved(path) {
-                    numbers.push((path.join(&self.options.separator), number as f32));
-                }
-            });
-            for (name, number) in numbers {
-                writer.scalar(&format!("summary/{name}"), (last_step, last_time), number)?;
-                report.carried.scalars += 1;
-            }
+            self.summary(&mut writer, keys, at, report)?;
         }
         if self.options.console && self.state.console().count() > 0 {
             let lines = self.state.console().lines();
@@ -263,7 +262,7 @@ impl Run<'_> {
             let left = self.state.console().count().saturating_sub(lines.len() as u64);
             report.leave_out(Reason::NotHistory, "console lines", left);
             let text = fenced("", &lines.join("\n"));
-            writer.text("console", (last_step, last_time), &text)?;
+            writer.text(CONSOLE, at, &text)?;
         }
         if let Some(exit) = self.state.exit().filter(|_| has_hparams) {
             let outcome = if exit.code == 0 { Outcome::Success } else { Outcome::Failure };
@@ -271,6 +270,30 @@ impl Run<'_> {
             writer.hparams_end_at(outcome, last_time.max(start + runtime))?;
         }
         writer.finish()
+    }
+
+    /// The numbers of the summary that no row has.
+    fn summary(
+        &self,
+        writer: &mut SummaryWriter,
+        keys: &mut Keys,
+        at: At,
+        report: &mut RunReport,
+    ) -> Result<()> {
+        let mut numbers = Vec::new();
+        leaves(&self.state.summary(), &mut Vec::new(), &mut |path, number| {
+            if keys.at(path).is_empty() && !is_reserved(path) {
+                numbers.push((path.join(&self.options.separator), number as f32));
+            }
+        });
+        for (name, number) in numbers {
+            let wanted = format!("summary/{name}");
+            let tag = keys.free_tag(&wanted);
+            report.change(Changed::Renamed, (tag != wanted).into());
+            writer.scalar(&tag, at, number)?;
+            report.carried.scalars += 1;
+        }
+        Ok(())
     }
 
     /// When the run started, in seconds since 1970.
@@ -315,3 +338,6 @@ pub(super) fn temporary_directory(logdir: &Path) -> Result<tempfile::TempDir> {
     }
     builder.tempdir_in(logdir).map_err(|e| Error::io("create a directory in", logdir, e))
 }
+
+/// The tag of the console.
+const CONSOLE: &str = "console";

@@ -5,7 +5,7 @@ use crate::proto::tensorboard::hparams as pb;
 use crate::proto::tensorboard::hparams::h_params_plugin_data::Data;
 use prost::Message;
 use prost_types::value::Kind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The hyperparameters of a run.
 ///
@@ -54,6 +54,17 @@ pub enum Outcome {
     Failure,
 }
 
+/// What a config lost when it was flattened.
+#[derive(Debug, Default)]
+pub(crate) struct Flattened {
+    /// Nulls, which are left out.
+    pub(crate) nulls: u64,
+    /// Names that got a number.
+    pub(crate) renamed: u64,
+    /// The number to try next for a name that is taken.
+    numbers: HashMap<String, u64>,
+}
+
 impl HParams {
     /// Sets a hyperparameter. A number that is not finite becomes text, since the dashboard has none.
     #[must_use]
@@ -62,17 +73,32 @@ impl HParams {
         self
     }
 
-    /// Sets hyperparameters from a value of any shape: the members of an object by their joined names, and
-    /// what the dashboard does not know, such as lists, as JSON text. How many nulls there were, which are
-    /// left out.
-    pub(crate) fn add(&mut self, name: &str, value: &Value, separator: &str) -> u64 {
+    /// Sets hyperparameters from the members of a config: those of nested objects by their joined names,
+    /// and what the dashboard does not know, such as lists, as JSON text. Of names that read the same
+    /// when they are joined the later ones get a number.
+    pub(crate) fn add_all<'v>(
+        &mut self,
+        members: impl IntoIterator<Item = (&'v str, &'v Value)>,
+        separator: &str,
+    ) -> Flattened {
+        let mut flattened = Flattened::default();
+        for (name, value) in members {
+            self.add(name, value, separator, &mut flattened);
+        }
+        flattened
+    }
+
+    fn add(&mut self, name: &str, value: &Value, separator: &str, flattened: &mut Flattened) {
         let value: HParam = match value {
-            Value::Null => return 1,
+            Value::Null => {
+                flattened.nulls += 1;
+                return;
+            }
             Value::Object(members) if !members.is_empty() => {
-                let members = members.iter().map(|(member, value)| {
-                    self.add(&format!("{name}{separator}{member}"), value, separator)
-                });
-                return members.sum();
+                for (member, value) in members {
+                    self.add(&format!("{name}{separator}{member}"), value, separator, flattened);
+                }
+                return;
             }
             Value::Bool(value) => (*value).into(),
             Value::String(text) => text.as_str().into(),
@@ -81,8 +107,14 @@ impl HParams {
             // A number would not be exact, and a list is none.
             other => other.to_string().into(),
         };
-        self.values.insert(name.to_owned(), value);
-        0
+        let mut free = name.to_owned();
+        while self.values.contains_key(&free) {
+            let number = flattened.numbers.entry(name.to_owned()).or_insert(2);
+            free = format!("{name}-{number}");
+            *number += 1;
+        }
+        flattened.renamed += u64::from(free != name);
+        self.values.insert(free, value);
     }
 
     /// Runs of the same group are repetitions with the same hyperparameters: they are one row.

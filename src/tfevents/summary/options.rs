@@ -43,7 +43,9 @@ impl SummaryWriterOptions {
     }
 
     /// When the file begins, in seconds since 1970; by default now. Its name says so, and TensorBoard
-    /// reads the files of a directory in the order of their names.
+    /// reads the files of a directory in the order of their names. So the name says a later second
+    /// where the directory has files that would be read after this one: those of the same second, and,
+    /// unless a start is given, those of a machine whose clock is ahead.
     pub const fn start(mut self, wall_time: f64) -> Self {
         self.start = Some(wall_time);
         self
@@ -67,7 +69,7 @@ impl SummaryWriterOptions {
             Some(host) => host.clone(),
             None => hostname::get().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let events = create_file(dir, start, &name_part(&host))?;
+        let events = create_file(dir, start, self.start.is_none(), &name_part(&host))?;
         self.begin(events, start)
     }
 
@@ -116,19 +118,43 @@ impl SummaryWriterOptions {
     }
 }
 
-/// Creates a file that was not there.
-fn create_file(dir: &Path, start: f64, host: &str) -> Result<EventWriter> {
-    let seconds = (start.max(0.0) as u64).min(9_999_999_999);
+/// Creates a file that was not there, under a name that sorts behind those it has to be read after.
+fn create_file(dir: &Path, start: f64, name_after_all: bool, host: &str) -> Result<EventWriter> {
+    let wanted = (start.max(0.0) as u64).min(LAST_SECOND);
+    let others = names_there(dir);
+    let latest = others.iter().map(|(seconds, _)| *seconds).max().filter(|_| name_after_all);
+    let mut seconds = latest.map_or(wanted, |latest| latest.max(wanted));
     let process = std::process::id();
     loop {
         let number = FILES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("events.out.tfevents.{seconds:010}.{host}.{process}.{number}");
-        match EventWriter::create(dir.join(name)) {
+        let name = |seconds| {
+            // Of one width, or the tenth file would be read before the second.
+            format!("events.out.tfevents.{seconds:010}.{host}.{process:07}.{number:06}")
+        };
+        let is_behind =
+            |at: u64| others.iter().all(|(second, other)| *second != at || *other < name(at));
+        while seconds < LAST_SECOND && !is_behind(seconds) {
+            seconds += 1;
+        }
+        match EventWriter::create(dir.join(name(seconds))) {
             // Of a process of the same number, perhaps in a container. The next number will do.
             Err(error) if is_taken(&error) && number < NUMBERS_TRIED => {}
             made => return made,
         }
     }
+}
+
+/// The event files of a directory that are named as this crate and torch name them, each with its
+/// second; others sort elsewhere whatever a new one is called.
+fn names_there(dir: &Path) -> Vec<(u64, String)> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let timed = names.filter_map(|name| {
+        let seconds =
+            name.strip_prefix("events.out.tfevents.")?.get(..SECONDS_LEN)?.parse().ok()?;
+        Some((seconds, name))
+    });
+    timed.collect()
 }
 
 fn is_taken(error: &Error) -> bool {
@@ -147,6 +173,10 @@ fn name_part(host: &str) -> String {
 static FILES: AtomicU64 = AtomicU64::new(0);
 
 const NUMBERS_TRIED: u64 = 1 << 40;
+
+/// Digits of the seconds in a name, and the last that have no more.
+const SECONDS_LEN: usize = 10;
+const LAST_SECOND: u64 = 9_999_999_999;
 
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 

@@ -13,6 +13,7 @@ pub(super) struct Plugin {
 }
 
 impl Plugin {
+    pub(super) const SCALARS: Self = Self { name: "scalars", class: tb::DataClass::Scalar };
     pub(super) const HISTOGRAMS: Self = Self::tensors("histograms");
     pub(super) const TEXT: Self = Self::tensors("text");
     pub(super) const PR_CURVES: Self = Self::tensors("pr_curves");

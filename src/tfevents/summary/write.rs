@@ -2,21 +2,20 @@
 
 use super::at::{self, At};
 use super::hparams::{HParams, Outcome};
+use super::mesh::{Mesh, Part};
 use super::options::SummaryWriterOptions;
 use super::pr_curve::PrCurve;
 use super::scalar::Scalars;
+use super::tags::Tags;
 use super::tensor::{self, Plugin};
 use super::{Histogram, Image};
 use crate::error::{Error, ErrorKind, Result};
 use crate::proto::tensorboard as tb;
 use crate::proto::tensorboard::audio_plugin_data::Encoding;
 use crate::proto::tensorboard::event::What;
-use crate::proto::tensorboard::mesh::MeshPluginData;
-use crate::proto::tensorboard::mesh::mesh_plugin_data::ContentType;
 use crate::proto::tensorboard::summary::value::Value;
 use crate::tfevents::EventWriter;
 use prost::Message;
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -60,8 +59,7 @@ pub struct SummaryWriter<W: Write = File> {
     events: EventWriter<W>,
     flush_every: Duration,
     flushed: Instant,
-    /// The tags of values that are not scalars, and whose they are.
-    tags: HashMap<String, Plugin>,
+    tags: Tags,
 }
 
 impl SummaryWriter {
@@ -89,13 +87,14 @@ impl SummaryWriter {
 
 impl<W: Write> SummaryWriter<W> {
     pub(super) fn new(events: EventWriter<W>, flush_every: Duration) -> Self {
-        Self { events, flush_every, flushed: Instant::now(), tags: HashMap::new() }
+        Self { events, flush_every, flushed: Instant::now(), tags: Tags::default() }
     }
 
     /// A number. TensorBoard keeps single precision; NaN and the infinities are themselves.
     ///
     /// # Errors
-    /// As for every value: when the wall time is not finite, when writing fails, or failed before.
+    /// As for every value: when the tag has had values of another kind, when the wall time is not finite,
+    /// when writing fails, or failed before.
     #[inline]
     pub fn scalar(&mut self, tag: &str, at: impl Into<At>, value: f32) -> Result<()> {
         self.scalars(at, &[(tag, value)])
@@ -114,15 +113,31 @@ impl<W: Write> SummaryWriter<W> {
         if values.is_empty() {
             return self.events.check();
         }
+        let mut known = true;
+        for (tag, _) in values {
+            let tag = tag.as_ref();
+            match self.tags.next_scalar(tag) {
+                None => known = false,
+                Some(Plugin::SCALARS) => {}
+                Some(other) => return Err(self.mixed(tag, other, Plugin::SCALARS)),
+            }
+        }
         self.events.event_with(scalars.len(), |out| scalars.put(out, wall_time, at.step))?;
+        if !known {
+            self.remember(values);
+        }
         self.flush_if_due()
+    }
+
+    #[cold]
+    fn remember<T: AsRef<str>>(&mut self, scalars: &[(T, f32)]) {
+        scalars.iter().for_each(|(tag, _)| self.tags.insert(tag.as_ref(), Plugin::SCALARS));
     }
 
     /// A histogram.
     ///
     /// # Errors
-    /// As [`Self::scalar`]; and, as for every tag that is not a scalar's, when the tag has had values of
-    /// another kind.
+    /// As [`Self::scalar`].
     pub fn histogram(&mut self, tag: &str, at: impl Into<At>, value: &Histogram) -> Result<()> {
         let numbers = value.buckets.iter().flatten().copied();
         let tensor = tensor::doubles(&[value.len(), 3], numbers);
@@ -179,6 +194,22 @@ impl<W: Write> SummaryWriter<W> {
         self.value(tag, at.into(), Plugin::TEXT, Vec::new, tensor)
     }
 
+    /// Texts in a tensor of any shape.
+    ///
+    /// # Errors
+    /// As [`Self::histogram`].
+    pub(crate) fn texts(
+        &mut self,
+        tag: &str,
+        at: impl Into<At>,
+        shape: &[usize],
+        texts: &[&str],
+    ) -> Result<()> {
+        let texts = texts.iter().map(|text| text.as_bytes().to_vec());
+        let tensor = tensor::strings(shape, texts.collect());
+        self.value(tag, at.into(), Plugin::TEXT, Vec::new, tensor)
+    }
+
     /// A table of Markdown cells, as many in each row as in the first, which is the header. Cells that
     /// are missing are empty.
     ///
@@ -220,40 +251,13 @@ impl<W: Write> SummaryWriter<W> {
     pub fn mesh(&mut self, tag: &str, at: impl Into<At>, mesh: &Mesh<'_>) -> Result<()> {
         let at = at.into();
         let at = At { wall_time: Some(at.seconds()?), ..at };
-        let mut parts = vec![(ContentType::Vertex, mesh.vertices.len())];
-        if !mesh.faces.is_empty() {
-            parts.push((ContentType::Face, mesh.faces.len()));
+        let parts = mesh.parts(tag);
+        for part in &parts {
+            // All of them or none.
+            self.is_new(&part.tag, Plugin::MESH)?;
         }
-        if !mesh.colors.is_empty() {
-            parts.push((ContentType::Color, mesh.colors.len()));
-        }
-        let components = parts.iter().fold(0, |bits, (part, _)| bits | 1 << *part as u32);
-        for (part, rows) in parts {
-            let shape = [1, rows, 3];
-            let tensor = match part {
-                ContentType::Face => {
-                    let corners = mesh.faces.iter().flatten();
-                    tensor::ints(&shape, corners.map(|&at| i32::try_from(at).unwrap_or(i32::MAX)))
-                }
-                ContentType::Color => {
-                    tensor::ints(&shape, mesh.colors.iter().flatten().map(|&c| c.into()))
-                }
-                _ => tensor::floats(&shape, mesh.vertices.iter().flatten().copied()),
-            };
-            let content = || {
-                let shape = shape.map(|size| i32::try_from(size).unwrap_or(i32::MAX)).to_vec();
-                MeshPluginData {
-                    name: tag.into(),
-                    content_type: part as i32,
-                    json_config: mesh.config.into(),
-                    shape,
-                    components,
-                    ..Default::default()
-                }
-                .encode_to_vec()
-            };
-            let part_tag = format!("{tag}_{}", part.as_str_name());
-            self.value(&part_tag, at, Plugin::MESH, content, tensor)?;
+        for Part { tag, content, tensor } in parts {
+            self.value(&tag, at, Plugin::MESH, || content, tensor)?;
         }
         Ok(())
     }
@@ -272,7 +276,7 @@ impl<W: Write> SummaryWriter<W> {
     /// As [`Self::hparams`].
     pub fn hparams_at(&mut self, hparams: &HParams, start: f64) -> Result<()> {
         let content = || hparams.start(start);
-        self.once("_hparams_/session_start_info", At::from((0, start)), Plugin::HPARAMS, content)
+        self.once(SESSION_START, At::from((0, start)), Plugin::HPARAMS, content)
     }
 
     /// How the run ended, for a run that has [`Self::hparams`].
@@ -289,7 +293,7 @@ impl<W: Write> SummaryWriter<W> {
     /// As [`Self::hparams`].
     pub fn hparams_end_at(&mut self, outcome: Outcome, end: f64) -> Result<()> {
         let content = || outcome.end(end);
-        self.once("_hparams_/session_end_info", At::from((0, end)), Plugin::HPARAMS, content)
+        self.once(SESSION_END, At::from((0, end)), Plugin::HPARAMS, content)
     }
 
     /// Which charts the dashboard of custom scalars shows. One run of a log directory needs to have it.
@@ -323,7 +327,7 @@ impl<W: Write> SummaryWriter<W> {
     pub fn custom_scalars_at(&mut self, layout: &tb::Layout, wall_time: f64) -> Result<()> {
         let tensor = tensor::strings(&[], vec![layout.encode_to_vec()]);
         let at = At::from((0, wall_time));
-        self.value("custom_scalars__config__", at, Plugin::CUSTOM_SCALARS, Vec::new, tensor)
+        self.value(LAYOUT, at, Plugin::CUSTOM_SCALARS, Vec::new, tensor)
     }
 
     /// Hands everything logged so far to the operating system.
@@ -356,7 +360,7 @@ impl<W: Write> SummaryWriter<W> {
         plugin: Plugin,
         content: impl FnOnce() -> Vec<u8>,
     ) -> Result<()> {
-        if self.tags.contains_key(tag) {
+        if self.tags.get(tag).is_some() {
             return Err(Error::misuse(format!("{tag} is written already")).at(self.path()));
         }
         self.value(tag, at, plugin, content, tensor::nothing())
@@ -373,16 +377,8 @@ impl<W: Write> SummaryWriter<W> {
         value: Value,
     ) -> Result<()> {
         let wall_time = at.seconds()?;
-        let metadata = match self.tags.get(tag) {
-            None => Some(plugin.metadata(content())),
-            Some(known) if *known == plugin => None,
-            Some(known) => {
-                let (known, plugin) = (known.name, plugin.name);
-                let reason = format!("tag {tag:?} has values for {known}, and none for {plugin}");
-                return Err(Error::misuse(reason).at(self.path()));
-            }
-        };
-        let first = metadata.is_some();
+        let first = self.is_new(tag, plugin)?;
+        let metadata = first.then(|| plugin.metadata(content()));
         let value = tb::summary::Value {
             tag: tag.into(),
             metadata,
@@ -392,9 +388,26 @@ impl<W: Write> SummaryWriter<W> {
         let what = Some(What::Summary(tb::Summary { value: vec![value] }));
         self.events.event(&tb::Event { wall_time, step: at.step, what, ..Default::default() })?;
         if first {
-            self.tags.insert(tag.into(), plugin);
+            self.tags.insert(tag, plugin);
         }
         self.flush_if_due()
+    }
+
+    /// Whether a tag has had no values yet; an error if it has had some for another dashboard.
+    #[inline]
+    fn is_new(&self, tag: &str, plugin: Plugin) -> Result<bool> {
+        match self.tags.get(tag) {
+            None => Ok(true),
+            Some(known) if known == plugin => Ok(false),
+            Some(known) => Err(self.mixed(tag, known, plugin)),
+        }
+    }
+
+    #[cold]
+    fn mixed(&self, tag: &str, known: Plugin, new: Plugin) -> Error {
+        let (known, new) = (known.name, new.name);
+        let reason = format!("tag {tag:?} has values for {known}, so it takes none for {new}");
+        Error::misuse(reason).at(self.path())
     }
 
     #[inline]
@@ -411,30 +424,11 @@ impl<W: Write> Drop for SummaryWriter<W> {
     }
 }
 
-/// A mesh: corners, and triangles between them. Without triangles it is a cloud of points.
-///
-/// ```
-/// # fn main() -> wandb_offline::Result<()> {
-/// # let dir = tempfile::tempdir().unwrap();
-/// # let mut run = wandb_offline::tfevents::SummaryWriter::create(dir.path())?;
-/// use wandb_offline::tfevents::Mesh;
-///
-/// let vertices = &[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]];
-/// run.mesh("triangle", 0, &Mesh { vertices, faces: &[[0, 1, 2]], ..Mesh::default() })?;
-/// # run.finish()
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[allow(clippy::exhaustive_structs, reason = "made with ..Mesh::default()")]
-pub struct Mesh<'a> {
-    /// Where the corners are.
-    pub vertices: &'a [[f32; 3]],
-    /// Which three corners each triangle joins.
-    pub faces: &'a [[u32; 3]],
-    /// The colour of each corner, as red, green, blue.
-    pub colors: &'a [[u8; 3]],
-    /// Camera, lights and material for three.js, as JSON; may be empty.
-    pub config: &'a str,
-}
+/// The tags that a writer has for itself, which TensorBoard finds their values by.
+pub(crate) const OWN_TAGS: [&str; 3] = [SESSION_START, SESSION_END, LAYOUT];
+
+const SESSION_START: &str = "_hparams_/session_start_info";
+const SESSION_END: &str = "_hparams_/session_end_info";
+const LAYOUT: &str = "custom_scalars__config__";
 
 const FLUSH_LEN: usize = 64 << 10;

@@ -1,6 +1,6 @@
 //! Histograms, as W&B takes them: edges, counts, at most 512 bins.
 
-use super::{Items, Rendered, Stop, put_numbers};
+use super::{Rendered, Stop, Target, put_numbers};
 use crate::event::{Elements, ScalarValue, TensorView};
 use crate::proto::tensorboard::HistogramProto;
 use prost::Message;
@@ -118,7 +118,8 @@ impl Histogram {
             let (whole, part) = (j * bins / MOST_BINS, j * bins % MOST_BINS);
             let left = self.edges.get(whole).copied().unwrap_or(0.0);
             let right = self.edges.get(whole + 1).copied().unwrap_or(left);
-            left + part as f64 / MOST_BINS as f64 * (right - left)
+            // Halved, which is exact, the distance of any two edges is a number.
+            (left / 2.0 + part as f64 / MOST_BINS as f64 * (right / 2.0 - left / 2.0)) * 2.0
         };
         let edges: Vec<f64> = (0..=MOST_BINS).map(edge_at).collect();
         let mut counts = vec![0.0; MOST_BINS];
@@ -130,7 +131,8 @@ impl Histogram {
                 if right < end {
                     *this += count;
                 } else {
-                    let part = if right > left { (end - left) / (right - left) } else { 1.0 };
+                    let half = |to: f64| to / 2.0 - left / 2.0;
+                    let part = if right > left { half(end) / half(right) } else { 1.0 };
                     *this += count * part;
                     *next += count * (1.0 - part);
                     at += 1;
@@ -142,8 +144,10 @@ impl Histogram {
         Self { edges, counts }
     }
 
-    pub(super) fn render(self, items: &mut Items) -> Rendered {
+    pub(super) fn render(self, to: &mut Target<'_>) -> Rendered {
+        to.notes.rebinned += u64::from(self.counts.len() > MOST_BINS);
         let Self { edges, counts } = self.limited();
+        let items = &mut *to.items;
         items.text("_type", "histogram");
         items.put("values", |text| put_numbers(text, &counts));
         items.put("bins", |text| put_numbers(text, &edges));
@@ -204,6 +208,15 @@ mod tests {
         ] {
             assert!(proto(0.0, 1.0, limits, counts).is_err(), "{limits:?} {counts:?}");
         }
+    }
+
+    #[test]
+    fn rebinning_works_over_the_whole_range_of_numbers() {
+        let limits: Vec<f64> =
+            (0..=600).map(|i| if i < 300 { -1.7e308 } else { 1.7e308 }).collect();
+        let limited = proto(-1.7e308, 1.7e308, &limits, &vec![1.0; 601]).unwrap().limited();
+        assert!(limited.edges.iter().chain(&limited.counts).all(|number| number.is_finite()));
+        assert!(limited.edges.is_sorted());
     }
 
     #[test]

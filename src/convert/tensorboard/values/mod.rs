@@ -6,7 +6,7 @@
 //! | image, or several of one step | `_type: images/separated`, files in `media/images` |
 //! | GIF | `_type: video-file` or `videos`, files in `media/videos` |
 //! | sound | `_type: audio-file` or `audio`, files in `media/audio` |
-//! | text | a string; a list of them; of rank 2 a table |
+//! | text | a string; a list of them; of rank 2, or of more than 4 MiB, a table |
 //! | PR curve | `_type: table-file`, and a chart in the config |
 //! | mesh | `_type: object3D-file`, a cloud of points or with faces an OBJ file |
 //! | other tensor | a list, nested by its shape; of more than 32 numbers a histogram |
@@ -24,6 +24,7 @@ pub(super) use mesh::Part;
 
 use self::histogram::Histogram;
 use self::media::{Media, Name, Stored};
+use super::line::LINE_LEN;
 use super::payload::Payloads;
 use super::points::Point;
 use super::read::SeriesInfo;
@@ -31,27 +32,50 @@ use super::report::Reason;
 use crate::error::{Error, Result};
 use crate::event::{ValueKind, ValueView};
 use crate::json::{put_f64, put_i64, put_str, put_u64};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// Renders the values of a run.
 pub(super) struct Values<'a> {
-    payloads: Payloads,
+    payloads: &'a mut Payloads,
     series: &'a [SeriesInfo],
     keys: &'a [String],
     media: Media,
     items: Items,
-    /// The items of the last point of each series.
+    /// The items of the last point of each series, as far as a summary has room for them, and what they
+    /// take.
     last: Vec<Option<Items>>,
-    /// Series whose chart is not in the config yet.
+    last_len: usize,
+    /// Series that have a chart in the config, and those whose chart is not there yet.
+    charted: HashSet<usize>,
     charts: Vec<usize>,
+    notes: Notes,
+}
+
+/// What rendering has to tell.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
     /// What could not be rendered.
-    skipped: Vec<(Reason, &'static str, u64)>,
+    pub skipped: Vec<(Reason, &'static str, u64)>,
+    /// Texts that became tables, for a row has no room for them.
+    pub large_texts: u64,
+    /// Histograms that have other bins than they were logged with.
+    pub rebinned: u64,
+}
+
+impl Notes {
+    fn skip(&mut self, reason: Reason, what: &'static str) {
+        match self.skipped.iter_mut().find(|s| (s.0, s.1) == (reason, what)) {
+            Some(skipped) => skipped.2 += 1,
+            None => self.skipped.push((reason, what, 1)),
+        }
+    }
 }
 
 impl<'a> Values<'a> {
     /// `files` is the directory for files; without one nothing is written.
     pub(super) fn new(
-        payloads: Payloads,
+        payloads: &'a mut Payloads,
         series: &'a [SeriesInfo],
         keys: &'a [String],
         files: Option<PathBuf>,
@@ -63,28 +87,31 @@ impl<'a> Values<'a> {
             media: Media::new(files),
             items: Items::default(),
             last: Vec::new(),
+            last_len: 0,
+            charted: HashSet::new(),
             charts: Vec::new(),
-            skipped: Vec::new(),
+            notes: Notes::default(),
         }
     }
 
-    /// The items of a point in the row of this number, of whose points those that are no scalars are
-    /// `row`; `None` if it has none. Its files are written, and what it lacks is noted.
-    pub(super) fn render(
-        &mut self,
-        point: &Point,
-        row: &[Point],
-        number: i64,
-    ) -> Result<Option<&Items>> {
+    /// Makes the items of a point in the row of this number, of whose points those that are no scalars
+    /// are `row`; `false` if it has none. Its files are written, and what it lacks is noted.
+    pub(super) fn render(&mut self, point: &Point, row: &[Point], number: i64) -> Result<bool> {
         let series = point.series as usize;
         let (Some(info), Some(key)) = (self.series.get(series), self.keys.get(series)) else {
-            return Ok(None);
+            return Ok(false);
         };
         self.items.list.clear();
-        let mut to = Target { key, step: number, media: &mut self.media, items: &mut self.items };
+        let mut to = Target {
+            key,
+            step: number,
+            media: &mut self.media,
+            items: &mut self.items,
+            notes: &mut self.notes,
+        };
         let rendered = match &info.mesh {
             Some(part) if part.is_vertices() => {
-                mesh::render(point, row, self.series, &mut self.payloads, &mut to)
+                mesh::render(point, row, self.series, self.payloads, &mut to)
             }
             // It is in the file of the vertices.
             Some(part) if mesh::has_vertices(part, point, row, self.series) => Ok(()),
@@ -93,24 +120,34 @@ impl<'a> Values<'a> {
         match rendered {
             Ok(()) => {}
             Err(Stop::Skip(reason, what)) => {
-                match self.skipped.iter_mut().find(|s| (s.0, s.1) == (reason, what)) {
-                    Some(skipped) => skipped.2 += 1,
-                    None => self.skipped.push((reason, what, 1)),
-                }
-                return Ok(None);
+                self.notes.skip(reason, what);
+                return Ok(false);
             }
             Err(Stop::Failed(error)) => return Err(error),
         }
+        if info.plugin == Plugin::PrCurves && self.charted.insert(series) {
+            self.charts.push(series);
+        }
+        Ok(true)
+    }
+
+    /// The items that were made last.
+    pub(super) const fn items(&self) -> &Items {
+        &self.items
+    }
+
+    /// Keeps the items that were made last, of this series, if a summary has room for them.
+    pub(super) fn keep_last(&mut self, series: usize) {
         if self.last.len() <= series {
             self.last.resize_with(series + 1, || None);
         }
-        let Some(last) = self.last.get_mut(series) else { return Ok(None) };
-        if last.is_none() && info.plugin == Plugin::PrCurves {
-            self.charts.push(series);
+        let Some(last) = self.last.get_mut(series) else { return };
+        self.last_len -= last.take().map_or(0, |last| last.len());
+        let length = self.items.len();
+        if self.last_len + length <= LINE_LEN {
+            self.last_len += length;
+            *last = Some(std::mem::take(&mut self.items));
         }
-        let last = last.get_or_insert_default();
-        std::mem::swap(last, &mut self.items);
-        Ok(Some(last))
     }
 
     /// The items of the last point of a series.
@@ -129,9 +166,9 @@ impl<'a> Values<'a> {
         keys.map(|key| (key.clone(), text::pr_panel(key))).collect()
     }
 
-    /// What could not be rendered.
-    pub(super) fn skipped(&self) -> &[(Reason, &'static str, u64)] {
-        &self.skipped
+    /// What rendering has to tell.
+    pub(super) const fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// How many files were written, and how many bytes.
@@ -147,12 +184,10 @@ fn value_items(value: &ValueView<'_>, series: &SeriesInfo, to: &mut Target<'_>) 
         known => known,
     };
     match (&value.kind, plugin) {
-        (ValueKind::Histogram(message), _) => Histogram::of_proto(message)?.render(to.items),
+        (ValueKind::Histogram(message), _) => Histogram::of_proto(message)?.render(to),
         (ValueKind::Image(message), _) => images::older(message, to),
         (ValueKind::Audio(message), _) => audio::older(message, to),
-        (ValueKind::Tensor(tensor), Plugin::Histograms) => {
-            Histogram::of_tensor(tensor)?.render(to.items)
-        }
+        (ValueKind::Tensor(tensor), Plugin::Histograms) => Histogram::of_tensor(tensor)?.render(to),
         (ValueKind::Tensor(tensor), Plugin::Images) => images::newer(tensor, to),
         (ValueKind::Tensor(tensor), Plugin::Audio) => audio::newer(tensor, to),
         (ValueKind::Tensor(tensor), Plugin::PrCurves) => text::pr_curve(tensor, to),
@@ -203,6 +238,7 @@ struct Target<'a> {
     step: i64,
     media: &'a mut Media,
     items: &'a mut Items,
+    notes: &'a mut Notes,
 }
 
 impl Target<'_> {
@@ -225,7 +261,12 @@ pub(super) struct Items {
 }
 
 impl Items {
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+    /// Bytes of all of it.
+    fn len(&self) -> usize {
+        self.iter().map(|(element, text)| element.len() + text.len()).sum()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> + Clone {
         self.list.iter().map(|(element, text)| (*element, text.as_slice()))
     }
 

@@ -17,7 +17,7 @@ pub(super) fn render(tensor: &TensorView<'_>, to: &mut Target<'_>) -> Rendered {
         return Err(Stop::Skip(super::Reason::Empty, "tensor"));
     }
     if elements.len() > MOST_LISTED {
-        return Histogram::of_elements(&elements)?.render(to.items);
+        return Histogram::of_elements(&elements)?.render(to);
     }
     // Many dimensions of size 1 would nest as deep.
     let shape = tensor.shape().filter(|shape| shape.len() <= MOST_DIMENSIONS);

@@ -1,5 +1,6 @@
 //! Text and tables.
 
+use super::super::line::LINE_LEN;
 use super::super::rows::put_value;
 use super::{Rendered, Stop, Target, put_list, put_lossy};
 use crate::event::{ScalarValue, TensorView};
@@ -14,10 +15,7 @@ pub(super) fn render(tensor: &TensorView<'_>, to: &mut Target<'_>) -> Rendered {
     match (shape.as_slice(), strings.as_slice()) {
         (_, []) if room == 0 => Err(Stop::Skip(super::Reason::Empty, "text")),
         _ if room != strings.len() as u64 => Err(Stop::malformed("text")),
-        (_, [one]) => {
-            to.items.put("", |text| put_lossy(text, one));
-            Ok(())
-        }
+        (_, [one]) => in_row_or_table(&strings, to, |text| put_lossy(text, one)),
         (&[_, columns], _) => {
             let columns = usize::try_from(columns).unwrap_or(usize::MAX);
             let names: Vec<String> = (0..columns).map(|column| column.to_string()).collect();
@@ -31,12 +29,33 @@ pub(super) fn render(tensor: &TensorView<'_>, to: &mut Target<'_>) -> Rendered {
             // Many dimensions of size 1 would nest as deep.
             let flat = [room];
             let shape = if shape.len() <= MOST_DIMENSIONS { &shape[..] } else { &flat };
-            to.items.put("", |text| {
+            in_row_or_table(&strings, to, |text| {
                 nested(text, shape, &mut strings.iter(), &|text, one| put_lossy(text, one));
-            });
-            Ok(())
+            })
         }
     }
+}
+
+/// Strings as `put` puts them, or, where a row would have no room for that beside its other values, as a
+/// table of one column.
+fn in_row_or_table(
+    strings: &[&[u8]],
+    to: &mut Target<'_>,
+    put: impl FnOnce(&mut Vec<u8>),
+) -> Rendered {
+    // Escapes only make it longer.
+    if strings.iter().map(|string| string.len()).sum::<usize>() <= MOST_IN_ROW {
+        let mut text = Vec::new();
+        put(&mut text);
+        if text.len() <= MOST_IN_ROW {
+            to.items.put("", |json| *json = text);
+            return Ok(());
+        }
+    }
+    to.notes.large_texts += 1;
+    table(&["text"], strings.iter(), to, |text, one| {
+        put_list(text, [one], |text, cell| put_lossy(text, cell));
+    })
 }
 
 /// Recall and precision, threshold by threshold.
@@ -82,6 +101,9 @@ fn table<T>(
     to.items.number("nrows", count);
     Ok(())
 }
+
+/// Bytes of the longest text that stays in its row: half of what a row has room for.
+const MOST_IN_ROW: usize = LINE_LEN / 2;
 
 /// Deeper nesting than anybody logs.
 pub(super) const MOST_DIMENSIONS: usize = 16;

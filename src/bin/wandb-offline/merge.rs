@@ -1,0 +1,152 @@
+//! `wandb-offline merge`: the segments of a run as one run directory.
+
+use super::{Exit, finish, print_error, stdout, tell_damage};
+use crate::support::{count, shown};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use wandb_offline::Result;
+use wandb_offline::merge::{MergeReport, Options, Overlap, Plan, Steps};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = RULES)]
+pub(crate) struct Args {
+    /// The segments: logs, run directories, or directories of runs, all of which are meant.
+    #[arg(required = true, value_name = "SEGMENT")]
+    segments: Vec<PathBuf>,
+    /// The run directory to be made. It must not exist. `wandb sync` finds it by itself if it is called
+    /// wandb/offline-run-DATE_TIME-ID.
+    #[arg(short, long, value_name = "DIR", required_unless_present = "plan")]
+    output: Option<PathBuf>,
+    /// Show what would be merged, and write nothing.
+    #[arg(long)]
+    plan: bool,
+    /// Of all runs that are found, merge the segments of this one.
+    #[arg(long, value_name = "ID")]
+    run: Option<String>,
+    /// Give the merged run this id. Segments may be of several runs then.
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Where the steps of a segment go.
+    #[arg(long, value_enum, default_value = "auto", value_name = "RULE")]
+    steps: StepsArg,
+    /// Which segment has the steps that several could have.
+    #[arg(long, value_enum, default_value = "newest", value_name = "RULE")]
+    overlap: OverlapArg,
+    /// End each segment before the step that the next one begins with: one step for two segments, two for
+    /// three, and so on.
+    #[arg(long, value_name = "STEP", value_delimiter = ',', conflicts_with = "overlap")]
+    cut: Vec<i64>,
+    /// Make hard links to the files of the segments instead of copies.
+    #[arg(long)]
+    hard_links: bool,
+    /// Print the plan and the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum StepsArg {
+    /// Where they were recorded; those of a segment that counts from the run's beginning again go behind
+    /// the ones before, or where `wandb sync` placed them.
+    Auto,
+    /// Where they were recorded.
+    Recorded,
+    /// Behind the ones before, if they would overlap.
+    Shift,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum OverlapArg {
+    /// The newest.
+    Newest,
+    /// The oldest.
+    Oldest,
+    /// None: it is an error that names both.
+    Error,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let plan = Plan::new(&args.segments, &options(args))?;
+    let report = match &args.output {
+        Some(output) if !args.plan => Some(plan.write(output)?),
+        _ => None,
+    };
+    let mut out = stdout();
+    let printed = if args.json {
+        let both = Both { plan: &plan, report: report.as_ref() };
+        serde_json::to_writer_pretty(&mut out, &both)
+            .map_err(Into::into)
+            .and_then(|()| writeln!(out))
+    } else {
+        let terminal = std::io::stdout().is_terminal();
+        out.write_all(text(&plan, report.as_ref(), terminal).as_bytes())
+    };
+    printed.map_err(print_error)?;
+    finish(&mut out)?;
+    let mut exit = Exit::Done;
+    for (log, damage) in plan.damage() {
+        exit = exit.max(tell_damage(&damage.gaps, damage.undecodable, damage.tail, log));
+    }
+    Ok(exit)
+}
+
+#[derive(Serialize)]
+struct Both<'a> {
+    plan: &'a Plan,
+    report: Option<&'a MergeReport>,
+}
+
+fn options(args: &Args) -> Options {
+    Options {
+        run_id: args.run.clone(),
+        new_id: args.id.clone(),
+        steps: match args.steps {
+            StepsArg::Auto => Steps::Auto,
+            StepsArg::Recorded => Steps::Recorded,
+            StepsArg::Shift => Steps::Shift,
+        },
+        overlap: match args.overlap {
+            _ if !args.cut.is_empty() => Overlap::Cut(args.cut.clone()),
+            OverlapArg::Newest => Overlap::Newest,
+            OverlapArg::Oldest => Overlap::Oldest,
+            OverlapArg::Error => Overlap::Refuse,
+        },
+        hard_links: args.hard_links,
+    }
+}
+
+fn text(plan: &Plan, report: Option<&MergeReport>, terminal: bool) -> String {
+    let mut text = plan.to_string();
+    if let Some(report) = report {
+        // Writing to a string does not fail.
+        let _ = report_text(&mut text, report);
+    }
+    let lines: Vec<_> = text.split('\n').map(|line| shown(line, terminal)).collect();
+    lines.join("\n")
+}
+
+fn report_text(text: &mut String, report: &MergeReport) -> std::fmt::Result {
+    writeln!(text, "-> {}", report.directory.display())?;
+    let (rows, files) = (count(report.rows, "row"), count(report.files, "file"));
+    writeln!(text, "  carried: {rows}, {files}, {}", count(report.written.records(), "record"))?;
+    for (segment, rows) in (1..).zip(&report.rows_left_out).filter(|(_, rows)| **rows > 0) {
+        let rows = count(*rows, "row");
+        writeln!(text, "  left out: {rows} of segment {segment}, whose steps another has")?;
+    }
+    for conflict in &report.config_conflicts {
+        let values = conflict.values.iter().map(|(n, value)| format!("{value} in segment {n}"));
+        let values = values.collect::<Vec<_>>().join(", ");
+        writeln!(text, "  config: {} is {values}; the newest is kept", conflict.key)?;
+    }
+    for file in &report.renamed_files {
+        writeln!(text, "  renamed: {} of segment {} to {}", file.old, file.segment, file.new)?;
+    }
+    Ok(())
+}
+
+const RULES: &str = "\
+The segments are only read. Steps of a segment are all from its first to its last. Where several have a \
+step, one of them gives its rows for it; nothing else is left out. `_runtime` goes on from one segment to the \
+next. The config key _wandb_offline says which segments the run was made of.";

@@ -1,0 +1,215 @@
+//! The files of all segments under one `files/`.
+
+use super::segment::Segment;
+use crate::error::{Error, Result};
+use crate::json::put_str;
+use crate::proto::wandb_internal::FilesItem;
+use crate::record::ItemValue;
+use crate::rewrite::{Fate, FilesDir, Item, Placed, files_in, put_message, set_bytes, splice};
+use crate::wire::{Field, Malformed};
+use prost::Message;
+use serde::Serialize;
+use std::path::Path;
+
+/// The files of one segment that have another name in the merged run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Renames {
+    renames: Vec<Rename>,
+}
+
+/// A file whose name another one had taken.
+#[derive(Clone, Debug)]
+struct Rename {
+    old: String,
+    new: String,
+    /// Text of JSON and what takes its place.
+    texts: Vec<(String, String)>,
+}
+
+/// A file that has another name in the merged run, since a newer segment has another file of its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RenamedFile {
+    /// The number of its segment, counted from 1.
+    pub segment: usize,
+    /// What it was called, below `files/`.
+    pub old: String,
+    /// What it is called now. Rows and records that name it do so by this name.
+    pub new: String,
+}
+
+impl Renames {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.renames.is_empty()
+    }
+
+    fn add(&mut self, old: String, new: String) {
+        let mut texts = vec![(quoted(&old), quoted(&new))];
+        // Older clients write other characters than ASCII as escapes.
+        texts.push((escaped(&old), quoted(&new)));
+        // Lists of 3D objects name them from there on.
+        let within = |path: &str| path.strip_prefix("media/object3D/").map(quoted);
+        texts.extend(within(&old).zip(within(&new)));
+        texts.dedup();
+        self.renames.push(Rename { old, new, texts });
+    }
+
+    /// Appends an item that names a file by its old name with the new one instead.
+    pub(super) fn put_renamed(
+        &self,
+        item: &Item<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Fate, Malformed> {
+        match item.view.value {
+            ItemValue::Json(text) => {
+                let Some(renamed) = self.renamed(text) else { return Ok(Fate::Keep) };
+                item.put_with_value(ItemValue::Json(&renamed), out)?;
+            }
+            ItemValue::Text(text) => {
+                let found = self.renames.iter().find(|rename| rename.old == text);
+                let Some(Rename { new, .. }) = found else { return Ok(Fate::Keep) };
+                item.put_with_value(ItemValue::Text(new), out)?;
+            }
+            _ => return Ok(Fate::Keep),
+        }
+        Ok(Fate::Drop)
+    }
+
+    /// JSON with new names; `None` if it names no file that has one.
+    pub(super) fn renamed(&self, text: &str) -> Option<String> {
+        let mut renamed = None;
+        for (old, new) in self.renames.iter().flat_map(|rename| &rename.texts) {
+            let so_far = renamed.as_deref().unwrap_or(text);
+            if so_far.contains(old.as_str()) {
+                renamed = Some(so_far.replace(old, new));
+            }
+        }
+        renamed
+    }
+
+    /// Appends the body of a files record with new names; whether there are any.
+    pub(super) fn splice_files(&self, body: &[u8], out: &mut Vec<u8>) -> Result<bool, Malformed> {
+        splice(body, out, |field: Field<'_>, out| {
+            let item = field.value.bytes().filter(|_| field.number == FILES);
+            let named = item.and_then(|item| FilesItem::decode(item).ok());
+            let rename =
+                named.and_then(|named| self.renames.iter().find(|rename| rename.old == named.path));
+            let (Some(item), Some(rename)) = (item, rename) else { return Ok(Fate::Keep) };
+            put_message(out, FILES, |out| set_bytes(item, PATH, Some(rename.new.as_bytes()), out))?;
+            Ok::<_, Malformed>(Fate::Drop)
+        })
+    }
+}
+
+/// Places the files of all segments: one with the same name and content once, and of those with the same
+/// name only the newest keeps it. Links and files alike; what is neither is left out.
+pub(super) fn place(
+    segments: &[Segment],
+    files: &mut FilesDir,
+) -> Result<(Vec<Renames>, Vec<RenamedFile>)> {
+    let mut renames = vec![Renames::default(); segments.len()];
+    let mut report = Vec::new();
+    for (i, segment) in segments.iter().enumerate().rev() {
+        let dir = segment.files_dir();
+        for name in files_in(&dir)? {
+            if files.place(&dir.join(&name), &name)? != Placed::Taken {
+                continue;
+            }
+            let new = of_segment(&name, i + 1);
+            if files.place(&dir.join(&name), Path::new(&new))? == Placed::Taken {
+                let reason = format!("its name is taken, and so is {new:?}; rename it");
+                return Err(Error::misuse(reason).at(dir.join(&name)));
+            }
+            let old = with_slashes(&name);
+            report.push(RenamedFile { segment: i + 1, old: old.clone(), new: new.clone() });
+            if let Some(renames) = renames.get_mut(i) {
+                renames.add(old, new);
+            }
+        }
+    }
+    report.sort_by(|a, b| (a.segment, &a.old).cmp(&(b.segment, &b.old)));
+    Ok((renames, report))
+}
+
+/// `a/b.png` of segment 2 as `a/b.segment2.png`.
+fn of_segment(name: &Path, segment: usize) -> String {
+    let text =
+        |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
+    let stem = text(name.file_stem()).unwrap_or_default();
+    let file = match text(name.extension()) {
+        Some(extension) => format!("{stem}.segment{segment}.{extension}"),
+        None => format!("{stem}.segment{segment}"),
+    };
+    with_slashes(&name.with_file_name(file))
+}
+
+/// A path within `files/` as records have it.
+fn with_slashes(name: &Path) -> String {
+    let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}
+
+fn quoted(text: &str) -> String {
+    let mut json = Vec::new();
+    put_str(&mut json, text);
+    String::from_utf8_lossy(&json).into_owned()
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in quoted(text).chars() {
+        if c.is_ascii() {
+            escaped.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    escaped
+}
+
+const FILES: u32 = 1;
+const PATH: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::wandb_internal::FilesRecord;
+
+    #[test]
+    fn json_names_a_renamed_file_by_its_new_name_however_it_was_written() {
+        let mut renames = Renames::default();
+        renames.add("media/é.png".into(), "media/é.segment1.png".into());
+        renames.add("media/object3D/a.obj".into(), "media/object3D/b.obj".into());
+        for (text, want) in [
+            (r#"{"path":"media/é.png"}"#, Some(r#"{"path":"media/é.segment1.png"}"#)),
+            (r#""media/\u00e9.png""#, Some(r#""media/é.segment1.png""#)),
+            (r#"["a.obj","x"]"#, Some(r#"["b.obj","x"]"#)),
+            (r#""other/media/é.png""#, None),
+        ] {
+            assert_eq!(renames.renamed(text).as_deref(), want);
+        }
+    }
+
+    #[test]
+    fn files_records_follow() {
+        let mut renames = Renames::default();
+        renames.add("a".into(), "b".into());
+        let item = |path: &str| FilesItem { path: path.into(), policy: 1, ..Default::default() };
+        let record = |paths: &[&str]| FilesRecord {
+            files: paths.iter().map(|path| item(path)).collect(),
+            ..Default::default()
+        };
+        let mut out = Vec::new();
+        assert!(renames.splice_files(&record(&["x", "a"]).encode_to_vec(), &mut out).unwrap());
+        assert_eq!(FilesRecord::decode(&*out).unwrap(), record(&["x", "b"]));
+    }
+
+    #[test]
+    fn a_name_says_which_segment_it_came_from() {
+        assert_eq!(of_segment(Path::new("media/a.b.png"), 2), "media/a.b.segment2.png");
+        assert_eq!(of_segment(Path::new("LICENSE"), 1), "LICENSE.segment1");
+    }
+}

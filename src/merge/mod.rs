@@ -1,0 +1,54 @@
+//! Merging the segments of a run into one.
+//!
+//! A run that was preempted, requeued or resumed offline leaves a run directory each time it started: its
+//! *segments*. A [`Plan`] puts them on one step axis and says which of them has which steps;
+//! [`Plan::write`] makes one run directory of them, which `wandb sync` and every other tool take for a run
+//! that was never interrupted. The segments are only read.
+//!
+//! # What becomes of what is in the segments
+//! - **Rows**: those of the planned steps, in the order of steps. Of a segment that is placed elsewhere than
+//!   it was recorded, `_step` is shifted, and `_runtime` by as long as the segments before it ran. All else
+//!   in them stays byte for byte.
+//! - **Summary**: made anew of the rows that are kept, by the metric definitions; beyond that the values that
+//!   a program set itself.
+//! - **Config**: the newest segment that has a key has its value. Where they differ the report says so.
+//!   `_wandb_offline` says which segments the run was made of.
+//! - **The run**: start and machine of the oldest segment; name, notes, group, project of the newest that
+//!   has one; the tags of all; the end of the newest.
+//! - **Files**: all of them, the same content once. If several have one name, the newest keeps it, and rows
+//!   that name an older one name it anew.
+//! - **Everything else** (console, system metrics, artifacts, alerts, kinds yet unknown): as it is, one segment
+//!   after another. Metric definitions that say nothing new are left out.
+//!
+//! ```
+//! # fn main() -> wandb_offline::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let output = dir.path().join("offline-run-20261124_021530-resume01");
+//! use wandb_offline::merge::{Options, Plan};
+//!
+//! let plan = Plan::new(&["fixtures/segments/0.31.0"], &Options::default())?;
+//! assert_eq!(plan.segments[1].offset, 3);
+//! let report = plan.write(&output)?;
+//! assert_eq!(report.rows, 6);
+//! # Ok(())
+//! # }
+//! ```
+
+mod draw;
+mod files;
+mod head;
+mod options;
+mod place;
+mod plan;
+mod row;
+mod segment;
+mod summary;
+mod write;
+
+pub use files::RenamedFile;
+pub use head::ConfigConflict;
+pub use options::{Options, Overlap, Steps};
+pub use place::StepRange;
+pub use plan::{Plan, PlannedSegment, SharedSteps};
+pub use segment::Damage;
+pub use write::MergeReport;

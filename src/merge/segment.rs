@@ -1,0 +1,190 @@
+//! One segment, read once to know what is in it.
+
+use super::place::{Extent, StepRange};
+use crate::error::{Error, Result};
+use crate::framing::Tail;
+use crate::io::GapReport;
+use crate::json::Value;
+use crate::log::{LogFile, Reader};
+use crate::record::{RawRecord, RecordKind};
+use crate::run::RunState;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a segment comes to.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) log: PathBuf,
+    pub(super) bytes: u64,
+    pub(super) records: u64,
+    /// All but the rows.
+    pub(super) state: RunState,
+    /// The rows, and the metric definitions.
+    pub(super) rows: RunState,
+    /// The body of its header record, and that of its first run record.
+    pub(super) header: Option<Vec<u8>>,
+    pub(super) run: Option<Vec<u8>>,
+    /// `_runtime` of its first row.
+    first_runtime: Option<f64>,
+    starting_step: Option<i64>,
+    pub(super) damage: Damage,
+}
+
+/// What could not be read of a segment.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Damage {
+    /// Bytes that hold no record.
+    pub gaps: GapReport,
+    /// Records whose bytes are not what they should be.
+    pub undecodable: u64,
+    /// How the log ends; within a record if its run was killed.
+    pub tail: Option<Tail>,
+}
+
+impl Damage {
+    /// Whether anything that was in the log is lost. The unfinished end of a log was never whole.
+    pub const fn is_lossy(&self) -> bool {
+        self.gaps.is_lossy() || self.undecodable > 0
+    }
+}
+
+impl Segment {
+    /// Reads the log, past any damage.
+    pub(super) fn read(log: &LogFile) -> Result<Self> {
+        let path = &log.path;
+        let mut segment = Self {
+            log: path.clone(),
+            bytes: log.size,
+            records: 0,
+            state: RunState::default(),
+            rows: RunState::default(),
+            header: None,
+            run: None,
+            first_runtime: None,
+            starting_step: starting_step(path)?,
+            damage: Damage::default(),
+        };
+        let mut reader = Reader::options().lenient(true).open(path)?;
+        while let Some(record) = reader.next_record()? {
+            segment.records += 1;
+            if segment.take(&record).is_err() {
+                segment.damage.undecodable += 1;
+            }
+        }
+        segment.damage.gaps = reader.gaps().clone();
+        segment.damage.tail = reader.tail();
+        Ok(segment)
+    }
+
+    fn take(&mut self, record: &RawRecord<'_>) -> Result<()> {
+        let Some(body) = record.body()? else { return Ok(()) };
+        match body.kind {
+            RecordKind::History => {
+                self.rows.apply(record)?;
+                if self.first_runtime.is_none() {
+                    self.first_runtime = self.rows.history().last_runtime();
+                }
+                return Ok(());
+            }
+            RecordKind::Metric => self.rows.apply(record)?,
+            _ => {}
+        }
+        self.state.apply(record)?;
+        let first = match body.kind {
+            RecordKind::Header => &mut self.header,
+            RecordKind::Run => &mut self.run,
+            _ => return Ok(()),
+        };
+        first.get_or_insert_with(|| body.message.into_owned());
+        Ok(())
+    }
+
+    /// The run it is of: as its records say, else as the name of the log does (`run-<id>.wandb`).
+    pub(super) fn run_id(&self) -> &str {
+        let stem = || self.log.file_stem()?.to_str()?.strip_prefix("run-");
+        match self.state.info().run_id() {
+            "" => stem().unwrap_or_default(),
+            id => id,
+        }
+    }
+
+    /// Unix seconds.
+    pub(super) fn start_time(&self) -> Option<f64> {
+        let time = self.state.info().start_time()?;
+        Some(time.seconds as f64 + f64::from(time.nanos) * 1e-9)
+    }
+
+    pub(super) fn extent(&self) -> Extent {
+        let history = self.rows.history();
+        let steps = history.first_step().zip(history.last_step());
+        Extent {
+            recorded: steps.map(|(first, last)| StepRange::new(first, last)),
+            starting_step: self.starting_step,
+        }
+    }
+
+    /// When it began and how long it took, in seconds of its own `_runtime`. A segment that began late
+    /// went on counting from the one before.
+    pub(super) fn runtimes(&self) -> (f64, f64) {
+        let of_exit = self.state.exit().map_or(0.0, |exit| f64::from(exit.runtime));
+        let of_rows = self.rows.history().last_runtime().unwrap_or_default();
+        let first = self.first_runtime.unwrap_or_default();
+        (first, if of_exit > of_rows { of_exit } else { of_rows })
+    }
+
+    pub(super) fn files_dir(&self) -> PathBuf {
+        self.log.parent().unwrap_or_else(|| Path::new("")).join("files")
+    }
+
+    /// The log as it is called in reports and in the lineage: without the directories above its run.
+    pub(super) fn short_name(&self) -> String {
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let dir = self.log.parent().and_then(name);
+        let parts = [dir, name(&self.log)];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+    }
+
+    /// The leaves of the summary as its records have it.
+    pub(super) fn summary(&self) -> BTreeMap<Vec<String>, Value> {
+        leaves(self.state.summary())
+    }
+
+    /// The leaves of the summary its rows come to.
+    pub(super) fn summary_of_rows(&self) -> BTreeMap<Vec<String>, Value> {
+        leaves(self.rows.summary())
+    }
+}
+
+/// The values of a tree that are no objects, or empty ones, by path.
+pub(super) fn leaves(tree: Value) -> BTreeMap<Vec<String>, Value> {
+    fn walk(value: Value, path: &mut Vec<String>, found: &mut BTreeMap<Vec<String>, Value>) {
+        match value {
+            Value::Object(members) if path.is_empty() || !members.is_empty() => {
+                for (key, value) in members {
+                    path.push(key);
+                    walk(value, path, found);
+                    path.pop();
+                }
+            }
+            value => drop(found.insert(path.clone(), value)),
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(tree, &mut Vec::new(), &mut found);
+    found
+}
+
+/// Where `wandb sync` placed the first step of the log `path`, which it keeps in `<log>.syncstate`.
+fn starting_step(path: &Path) -> Result<Option<i64>> {
+    let mut name = path.to_owned().into_os_string();
+    name.push(".syncstate");
+    let text = match fs::read_to_string(&name) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", name, error)),
+    };
+    // What is not understood says nothing.
+    Ok(Value::parse(&text).ok().and_then(|state| state.get("starting_step")?.as_i64()))
+}

@@ -1,0 +1,371 @@
+//! Writing the merged run.
+
+use super::files::{RenamedFile, Renames, place};
+use super::head::{self, ConfigConflict};
+use super::place::StepRange;
+use super::plan::Plan;
+use super::row::{Change, Steps};
+use super::summary::summary;
+use crate::error::Result;
+use crate::framing::Span;
+use crate::json::Value;
+use crate::log::Reader;
+use crate::record::{HistoryView, RawRecord, RecordKind};
+use crate::rewrite::{Fate, Rewriter, Staged, Written, put_item, set_uint, splice_items};
+use crate::run::RunState;
+use crate::wire::{self, Malformed};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// What was merged.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct MergeReport {
+    /// The run directory.
+    pub directory: PathBuf,
+    /// The id of the run.
+    pub run_id: String,
+    /// How many rows it has.
+    pub rows: u64,
+    /// How many rows of each segment were left out, because another one has their steps.
+    pub rows_left_out: Vec<u64>,
+    /// Config keys with different values.
+    pub config_conflicts: Vec<ConfigConflict>,
+    /// Files that have another name now.
+    pub renamed_files: Vec<RenamedFile>,
+    /// How many files it has.
+    pub files: u64,
+    /// How many records were written.
+    pub written: Written,
+}
+
+impl Plan {
+    /// Writes the merged run to `directory`, which must not exist, and proves it before it gets that name.
+    /// For `wandb sync` to find it without being told, the name begins with `offline-run-`.
+    ///
+    /// # Errors
+    /// When a segment has changed so that it cannot be read any more, when something of that name exists,
+    /// and when writing fails.
+    pub fn write(&self, directory: impl AsRef<Path>) -> Result<MergeReport> {
+        let mut staged = Staged::run(directory.as_ref(), &self.run_id)?;
+        let (mut renames, mut renamed_files, mut files) = (Vec::new(), Vec::new(), 0);
+        if let Some(dir) = &mut staged.files {
+            dir.set_hard_links(self.hard_links);
+            (renames, renamed_files) = place(&self.scanned, dir)?;
+            files = dir.count();
+        }
+        let (config, config_conflicts) = head::config(&self.scanned);
+        let mut merge = Merge::new(self, &renames, &mut staged.log);
+        merge.head(&head::run_record(self, &config)?)?;
+        let kept: Vec<_> = self.segments.iter().map(|segment| segment.kept.clone()).collect();
+        for pass in passes(&kept) {
+            merge.pass(&pass)?;
+        }
+        merge.end()?;
+        let rows = merge.rows;
+        let all = self.segments.iter().zip(merge.rows_kept);
+        let rows_left_out = all.map(|(segment, kept)| segment.rows.saturating_sub(kept)).collect();
+        let proven = staged.prove()?;
+        let written = proven.written();
+        Ok(MergeReport {
+            directory: proven.publish()?,
+            run_id: self.run_id.clone(),
+            rows,
+            rows_left_out,
+            config_conflicts,
+            renamed_files,
+            files,
+            written,
+        })
+    }
+}
+
+/// One reading of a segment.
+#[derive(Debug, PartialEq, Eq)]
+struct Pass {
+    segment: usize,
+    /// The steps whose rows are taken.
+    rows: Option<StepRange>,
+    /// Whether everything else is.
+    others: bool,
+}
+
+/// The passes that put rows in the order of steps, and everything else in the order of segments. Mostly
+/// that is one for each segment.
+fn passes(kept: &[Vec<StepRange>]) -> Vec<Pass> {
+    let ranges = kept.iter().enumerate();
+    let mut ranges: Vec<_> = ranges
+        .flat_map(|(segment, ranges)| ranges.iter().map(move |range| (*range, segment)))
+        .collect();
+    ranges.sort();
+    let mut passes = Vec::new();
+    let mut told = 0;
+    let rest = |from: usize, to: usize| {
+        (from..to).map(|segment| Pass { segment, rows: None, others: true })
+    };
+    for (range, segment) in ranges {
+        passes.extend(rest(told, segment));
+        let others = told <= segment;
+        passes.push(Pass { segment, rows: Some(range), others });
+        told = told.max(segment + 1);
+    }
+    passes.extend(rest(told, kept.len()));
+    passes
+}
+
+struct Merge<'a> {
+    plan: &'a Plan,
+    renames: &'a [Renames],
+    log: &'a mut Rewriter,
+    /// The rows that are kept, as they are written, and the metric definitions.
+    kept: RunState,
+    rows: u64,
+    rows_kept: Vec<u64>,
+    /// The last definition of each metric.
+    definitions: HashMap<Vec<u8>, Vec<u8>>,
+    /// What the newest segment ends with.
+    last: Vec<(RecordKind, Vec<u8>)>,
+    body: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl<'a> Merge<'a> {
+    fn new(plan: &'a Plan, renames: &'a [Renames], log: &'a mut Rewriter) -> Self {
+        Self {
+            plan,
+            renames,
+            log,
+            kept: RunState::default(),
+            rows: 0,
+            rows_kept: vec![0; plan.segments.len()],
+            definitions: HashMap::new(),
+            last: Vec::new(),
+            body: Vec::new(),
+            payload: Vec::new(),
+        }
+    }
+
+    /// Who wrote it, as the newest segment says, and what run it is.
+    fn head(&mut self, run: &[u8]) -> Result<()> {
+        if let Some(header) =
+            self.plan.scanned.iter().rev().find_map(|segment| segment.header.as_ref())
+        {
+            self.log.add(RecordKind::Header, header)?;
+        }
+        self.log.add(RecordKind::Run, run)
+    }
+
+    fn pass(&mut self, pass: &Pass) -> Result<()> {
+        let (Some(planned), Some(renames)) =
+            (self.plan.segments.get(pass.segment), self.renames.get(pass.segment))
+        else {
+            return Ok(());
+        };
+        let change =
+            Change { offset: planned.offset, runtime_offset: planned.runtime_offset, renames };
+        let mut steps = Steps::default();
+        let mut reader = Reader::options().lenient(true).open(&planned.log)?;
+        while let Some(record) = reader.next_record()? {
+            // What is no message was reported when the segment was read.
+            let Ok(Some(body)) = record.body() else { continue };
+            let done = match (body.kind, pass.rows) {
+                (RecordKind::History, None) => Ok(()),
+                (RecordKind::History, Some(range)) => {
+                    let Ok(stated) = HistoryView::new(&body.message).step() else { continue };
+                    let step = steps.next(stated).saturating_add(planned.offset);
+                    if !range.has(step) {
+                        continue;
+                    }
+                    let changed = stated.is_none() || !change.is_none();
+                    let changed = changed.then_some((&change, step));
+                    self.row(&record, &body.message, changed, pass.segment)
+                }
+                _ if !pass.others => Ok(()),
+                (kind, _) => self.other(&record, kind, &body.message, pass.segment),
+            };
+            done.map_err(|error| error.at(&planned.log))?;
+        }
+        Ok(())
+    }
+
+    /// Takes a row, changed if it must be. One that is malformed is left out, which was reported.
+    #[inline]
+    fn row(
+        &mut self,
+        record: &RawRecord<'_>,
+        body: &[u8],
+        changed: Option<(&Change<'_>, i64)>,
+        segment: usize,
+    ) -> Result<()> {
+        let Some((change, step)) = changed else {
+            if self.kept.apply(record).is_ok() {
+                self.log.keep(record)?;
+                self.count_row(segment);
+            }
+            return Ok(());
+        };
+        self.body.clear();
+        if change.apply(body, step, &mut self.body).is_err() {
+            return Ok(());
+        }
+        self.payload.clear();
+        wire::put_bytes(&mut self.payload, RecordKind::History.field(), &self.body);
+        if self.kept.apply(&RawRecord::new(record.span, &self.payload)).is_ok() {
+            self.log.replace(record, &self.body)?;
+            self.count_row(segment);
+        }
+        Ok(())
+    }
+
+    fn count_row(&mut self, segment: usize) {
+        self.rows += 1;
+        if let Some(rows) = self.rows_kept.get_mut(segment) {
+            *rows += 1;
+        }
+    }
+
+    /// Takes what is no row.
+    fn other(
+        &mut self,
+        record: &RawRecord<'_>,
+        kind: RecordKind,
+        body: &[u8],
+        segment: usize,
+    ) -> Result<()> {
+        let is_newest = segment + 1 == self.plan.segments.len();
+        self.body.clear();
+        match kind {
+            // They are made anew.
+            RecordKind::Header | RecordKind::Run | RecordKind::Summary => Ok(()),
+            RecordKind::Exit | RecordKind::Final | RecordKind::Footer => {
+                if is_newest {
+                    self.last.push((kind, body.to_vec()));
+                }
+                Ok(())
+            }
+            RecordKind::Preempting if !is_newest => Ok(()),
+            RecordKind::Metric => match self.is_news(record, body) {
+                true => self.log.keep(record),
+                false => Ok(()),
+            },
+            RecordKind::Config => self.config(record, body),
+            RecordKind::Files => {
+                match self.renames.get(segment).filter(|names| !names.is_empty()) {
+                    Some(renames) if renames.splice_files(body, &mut self.body).is_ok() => {
+                        self.log.replace(record, &self.body)
+                    }
+                    _ => self.log.keep(record),
+                }
+            }
+            _ => self.log.keep(record),
+        }
+    }
+
+    /// Whether a metric definition is another than the one before of that name.
+    fn is_news(&mut self, record: &RawRecord<'_>, body: &[u8]) -> bool {
+        let mut name = Vec::new();
+        for field in wire::Fields::new(body).flatten().filter(|field| field.number <= GLOB_NAME) {
+            wire::put_bytes(&mut name, field.number, field.value.bytes().unwrap_or_default());
+        }
+        if self.definitions.insert(name, body.to_vec()).is_some_and(|old| old == body) {
+            return false;
+        }
+        // One that cannot be read defines nothing.
+        let _ = self.kept.apply(record);
+        true
+    }
+
+    /// Of changes to the config W&B's own part is taken; the rest of it stands in front.
+    fn config(&mut self, record: &RawRecord<'_>, body: &[u8]) -> Result<()> {
+        let (mut taken, mut dropped) = (0u64, 0u64);
+        splice_items(RecordKind::Config, body, &mut self.body, |item, _| {
+            let is_internal = item.view.path.elements().next() == Some("_wandb");
+            *(if is_internal { &mut taken } else { &mut dropped }) += 1;
+            Ok(if is_internal { Fate::Keep } else { Fate::Drop })
+        })
+        .map_err(|error: Malformed| record.malformed(error))?;
+        match (taken, dropped) {
+            (0, _) => Ok(()),
+            (_, 0) => self.log.keep(record),
+            _ => self.log.replace(record, &self.body),
+        }
+    }
+
+    /// The summary, and how the newest segment ended.
+    fn end(&mut self) -> Result<()> {
+        let runtime = self.runtime();
+        let renamed = |segment: usize, value: Value| {
+            let renames: Option<&Renames> = self.renames.get(segment);
+            let text = renames.and_then(|renames| renames.renamed(&value.to_string()));
+            text.and_then(|text| Value::parse(&text).ok()).unwrap_or(value)
+        };
+        let leaves = summary(&self.plan.scanned, &self.kept, renamed);
+        self.body.clear();
+        for (path, value) in leaves {
+            put_item(UPDATE, path.iter().map(String::as_str), &value.to_string(), &mut self.body);
+        }
+        put_item(UPDATE, ["_wandb", "runtime"], &(runtime as i64).to_string(), &mut self.body);
+        self.log.add(RecordKind::Summary, &self.body)?;
+        for (kind, body) in std::mem::take(&mut self.last) {
+            self.body.clear();
+            if kind == RecordKind::Exit {
+                let record = RawRecord::new(Span { offset: 0, length: 0 }, &body);
+                set_uint(&body, EXIT_RUNTIME, Some(runtime as u64), &mut self.body)
+                    .map_err(|error| record.malformed(error))?;
+            } else {
+                self.body.extend_from_slice(&body);
+            }
+            self.log.add(kind, &self.body)?;
+        }
+        Ok(())
+    }
+
+    /// How long all of it ran, in seconds.
+    fn runtime(&self) -> f64 {
+        let ends = self.plan.segments.iter().zip(&self.plan.scanned);
+        ends.map(|(planned, segment)| planned.runtime_offset + segment.runtimes().1)
+            .fold(0.0, f64::max)
+    }
+}
+
+const GLOB_NAME: u32 = 2;
+const EXIT_RUNTIME: u32 = 2;
+const UPDATE: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(kept: &[&[(i64, i64)]]) -> Vec<String> {
+        let range = |&(first, last): &(i64, i64)| StepRange::new(first, last);
+        let kept: Vec<Vec<_>> =
+            kept.iter().map(|ranges| ranges.iter().map(range).collect()).collect();
+        let shown = |pass: &Pass| {
+            let rows =
+                pass.rows.map_or(String::new(), |rows| format!(" {}-{}", rows.first, rows.last));
+            format!("{}{rows}{}", pass.segment, if pass.others { " and others" } else { "" })
+        };
+        passes(&kept).iter().map(shown).collect()
+    }
+
+    #[test]
+    fn one_segment_after_another_is_read_once() {
+        assert_eq!(
+            shown(&[&[(0, 9)], &[], &[(10, 19)]]),
+            ["0 0-9 and others", "1 and others", "2 10-19 and others"]
+        );
+    }
+
+    #[test]
+    fn rows_come_by_step_and_all_else_by_segment() {
+        assert_eq!(
+            shown(&[&[(0, 200), (206, 212)], &[(201, 205)]]),
+            ["0 0-200 and others", "1 201-205 and others", "0 206-212"]
+        );
+        assert_eq!(
+            shown(&[&[(50, 99)], &[(0, 49)]]),
+            ["0 and others", "1 0-49 and others", "0 50-99"]
+        );
+    }
+}
