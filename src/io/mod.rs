@@ -3,9 +3,13 @@
 
 mod framed;
 mod growing;
+mod inflate;
 mod output;
 mod source;
 mod staged;
+mod unpacked;
+#[cfg(feature = "zstd")]
+mod unzstd;
 mod within;
 
 pub use framed::{Framed, GapReport};
@@ -14,4 +18,6 @@ pub use growing::{End, News, Replaced};
 pub(crate) use output::Output;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};
 pub(crate) use staged::{StagedDir, StagedFile, sync_dir};
+pub(crate) use unpacked::Compression;
+pub use unpacked::Unpacked;
 pub(crate) use within::{Unreachable, Within};

@@ -5,6 +5,7 @@ mod follow;
 mod reader;
 mod writer;
 
+pub(crate) use discover::plain_path;
 pub use discover::{LogFile, find, locate};
 pub use follow::Follower;
 pub use reader::{Reader, ReaderOptions};
