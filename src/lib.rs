@@ -48,7 +48,7 @@
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`export`], [`merge`], [`recover`], [`verify`] | yes |
+//! | verbs | [`convert`], [`export`], [`merge`], [`recover`], [`scrub`], [`verify`] | yes |
 //!
 //! # Features
 //! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
@@ -83,6 +83,7 @@ pub mod record;
 pub mod recover;
 pub mod rewrite;
 pub mod run;
+pub mod scrub;
 pub mod secrets;
 pub mod tfevents;
 pub mod verify;

@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("files", &["io", "log", "tfevents"]),
     ("runs", &["run", "writer"]),
     ("rewriting", &["rewrite"]),
-    ("verbs", &["convert", "export", "merge", "recover", "verify"]),
+    ("verbs", &["convert", "export", "merge", "recover", "scrub", "verify"]),
 ];
 
 #[test]

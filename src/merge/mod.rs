@@ -5,6 +5,8 @@
 //! [`Plan::write`] makes one run directory of them, which `wandb sync` and every other tool take for a run
 //! that was never interrupted. The segments are only read.
 //!
+//! [`Ranks`] merges something else: the runs of the ranks of one distributed job.
+//!
 //! # What becomes of what is in the segments
 //! - **Rows**: those of the planned steps, in the order of steps. Of a segment that is placed elsewhere than
 //!   it was recorded, `_step` is shifted, and `_runtime` by as long as the segments before it ran. All else
@@ -34,12 +36,14 @@
 //! # }
 //! ```
 
+mod carry;
 mod draw;
 mod files;
 mod head;
 mod options;
 mod place;
 mod plan;
+mod ranks;
 mod row;
 mod segment;
 mod summary;
@@ -50,5 +54,6 @@ pub use head::ConfigConflict;
 pub use options::{Options, Overlap, Steps};
 pub use place::StepRange;
 pub use plan::{Plan, PlannedSegment, SharedSteps};
+pub use ranks::{PlannedRank, Ranks};
 pub use segment::Damage;
 pub use write::MergeReport;

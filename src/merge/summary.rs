@@ -22,33 +22,39 @@ struct Own {
 }
 
 impl Own {
-    fn of(segment: &Segment) -> Self {
+    /// `place` says where in the merged run a value is, and what it is there.
+    fn of(segment: &Segment, place: impl Fn(Vec<String>, Value) -> (Vec<String>, Value)) -> Self {
         let of_rows = segment.summary_of_rows();
-        let mut keys: BTreeSet<_> = of_rows.keys().cloned().collect();
+        let placed = |path: &Vec<String>| place(path.clone(), Value::Null).0;
+        let mut keys: BTreeSet<_> = of_rows.keys().map(placed).collect();
+        let summary = segment.summary();
         // A log without summary records, as of a killed run of 0.17 and older, sets nothing.
-        if segment.state.summary().as_object().is_none_or(BTreeMap::is_empty) {
+        if summary.is_empty() {
             return Self { keys, ..Self::default() };
         }
-        let summary = segment.summary();
         let whole = !segment.damage.is_lossy();
         let missing = of_rows.keys().filter(|path| whole && !summary.contains_key(*path));
-        let removed = missing.filter(|path| !is_reserved(path)).cloned().collect();
-        keys.extend(summary.keys().cloned());
+        let removed = missing.filter(|path| !is_reserved(path)).map(placed).collect();
+        keys.extend(summary.keys().map(placed));
         let is_own = |(path, value): &(Vec<String>, Value)| {
             !is_reserved(path) && of_rows.get(path).is_none_or(|other| !is_equal(value, other))
         };
-        Self { set: summary.into_iter().filter(is_own).collect(), removed, keys }
+        let set = summary.into_iter().filter(is_own);
+        Self { set: set.map(|(path, value)| place(path, value)).collect(), removed, keys }
     }
 }
 
-/// The leaves of the merged summary: `kept` has all rows that are kept.
+/// The leaves of the merged summary: `kept` has all rows that are kept. `place` says where in the merged
+/// run a value of a segment is, and what it is there.
 pub(super) fn summary(
     segments: &[Segment],
     kept: &RunState,
-    renamed: impl Fn(usize, Value) -> Value,
+    place: impl Fn(usize, Vec<String>, Value) -> (Vec<String>, Value),
 ) -> Leaves {
     let mut merged = leaves(kept.summary());
-    let own: Vec<Own> = segments.iter().map(Own::of).collect();
+    let own = segments.iter().enumerate();
+    let own = own.map(|(i, of)| Own::of(of, |path, value| place(i, path, value)));
+    let own: Vec<Own> = own.collect();
     for (i, segment) in own.iter().enumerate() {
         let newer = own.get(i + 1..).unwrap_or_default();
         let is_free = |path: &Vec<String>| !newer.iter().any(|newer| newer.keys.contains(path));
@@ -58,7 +64,7 @@ pub(super) fn summary(
         for (path, value) in segment.set.iter().filter(|(path, _)| is_free(path)) {
             // A value and what is below it exclude each other.
             merged.retain(|other, _| !other.starts_with(path) && !path.starts_with(other));
-            merged.insert(path.clone(), renamed(i, value.clone()));
+            merged.insert(path.clone(), value.clone());
         }
     }
     merged

@@ -5,6 +5,7 @@
 //! [`Staged`] is the output, which gets its name only once it has been read back and found to be what was
 //! meant. Input is never changed, and nothing that exists is replaced.
 
+mod beside;
 mod contents;
 mod files;
 mod items;
@@ -12,6 +13,7 @@ mod rewriter;
 mod splice;
 mod staged;
 
+pub(crate) use beside::{added, beside, is_run_dir, resolved};
 pub use files::{FilesDir, Placed, files_in};
 pub use items::{Item, put_item, splice_items};
 pub use rewriter::{Rewriter, Written};

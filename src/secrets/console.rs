@@ -1,7 +1,8 @@
 //! Console output, whose fragments say something only together.
 //!
 //! `print("key:", key)` makes four records, so the fragments of each stream are joined to lines before
-//! they are scanned, and what is found is given back to the fragments it came from.
+//! they are scanned, and what is found is given back to the fragments it came from. The pieces that a long
+//! file is read in are such fragments too.
 
 use super::{SecretKind, SecretScanner};
 use crate::record::{Body, RecordKind};
@@ -55,11 +56,14 @@ impl ConsoleScanner {
         let range = start..lines.text.len();
         lines.fragments.push_back(Fragment { record: offset, range, before: 0 });
         let ends = text.rfind('\n').map(|at| start + at + 1);
-        match ends {
-            _ if lines.text.len() > LONGEST => lines.scan(scanner, lines.text.len()),
+        let mut found = match ends {
             Some(end) if !lines.is_in_key() => lines.scan(scanner, end),
             _ => Vec::new(),
+        };
+        if lines.text.len() > LONGEST {
+            found.extend(lines.scan(scanner, lines.last_delimiter()));
         }
+        found
     }
 
     /// What is left at the end.
@@ -77,6 +81,13 @@ impl Lines {
     fn is_in_key(&self) -> bool {
         let begun = self.text.rfind("-----BEGIN ");
         begun.is_some_and(|at| !self.text.get(at..).unwrap_or_default().contains("-----END "))
+    }
+
+    /// The end of the last character that ends a word, where a secret is least likely to be cut.
+    fn last_delimiter(&self) -> usize {
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';');
+        let last = self.text.char_indices().rfind(|(_, c)| ends(*c));
+        last.map_or(self.text.len(), |(at, c)| at + c.len_utf8())
     }
 
     fn scan(&mut self, scanner: &SecretScanner, end: usize) -> Vec<ConsoleSecret> {

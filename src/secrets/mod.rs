@@ -27,6 +27,7 @@ mod value;
 
 pub(crate) use console::{ConsoleScanner, ConsoleSecret, fragment};
 pub use record::RecordSecret;
+pub(crate) use record::rewrite as rewrite_texts;
 
 use crate::error::{Error, Result};
 use glob::Glob;

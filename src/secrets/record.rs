@@ -44,6 +44,14 @@ impl SecretScanner {
         Some((scrubbed, found))
     }
 
+    /// A JSON text with marks in place of its secrets, and those; `None` if it has none. Their field is
+    /// empty.
+    pub(crate) fn scrub_json(&self, text: &str) -> Option<(String, Vec<RecordSecret>)> {
+        let mut found = Vec::new();
+        let scrubbed = json("", text, "", &mut |text| self.take(text, &mut found))?;
+        Some((scrubbed, found))
+    }
+
     fn take(&self, text: RecordText<'_>, found: &mut Vec<RecordSecret>) -> Option<String> {
         if text.is_console() {
             return None;

@@ -164,7 +164,7 @@ impl<'a> Shapes<'a> {
 
     /// `name=value`, `"name": "value"`, `--name value`.
     fn assigned(&self, token: &Range<usize>) -> Option<Secret> {
-        let name = self.at(token.clone());
+        let name = self.name_at(token);
         let telling = match name {
             "sig" | "X-Amz-Signature" | "X-Goog-Signature" => Telling::Nothing,
             "AccountKey" | "SharedAccessKey" => Telling::Strong,
@@ -189,6 +189,17 @@ impl<'a> Shapes<'a> {
         let inner = self.next_token(value.start).filter(|inner| inner.start == value.start);
         let own = inner.and_then(|inner| self.prefixed(&inner).or_else(|| self.hex_key(&inner)));
         own.or_else(|| Some(self.secret(kind?, value.start, value.len())))
+    }
+
+    /// The name at a token. W&B's `config.yaml` has a line with the name in front of `value: ...`.
+    fn name_at(&self, token: &Range<usize>) -> &'a str {
+        let name = self.at(token.clone());
+        let before = self.at(0..token.start).trim_end_matches(' ');
+        if name != "value" || !before.ends_with('\n') {
+            return name;
+        }
+        let line = before.trim_end_matches('\n').rsplit('\n').next().unwrap_or_default();
+        line.trim().strip_suffix(':').unwrap_or(name)
     }
 
     /// Where the value stands that is assigned to the name at `token`.
@@ -437,11 +448,17 @@ mod tests {
             finds(&text, SecretKind::Named, &key);
         }
         finds("password = 'hunter2'", SecretKind::Password, "hunter2");
+        finds(
+            "lr:\n    value: 0.1\nadmin_password:\n    value: hunter2\n",
+            SecretKind::Password,
+            "hunter2",
+        );
         for text in [
             "max_tokens=2048 num_memory_tokens: 128",
             "tokenizer: meta-llama/Llama-3.1-8B",
             "Enter password: ",
             "password: required",
+            "password:\n  value: null",
             "key: value, token: <pad>",
             "api_key=${MY_API_KEY}",
             "--token --verbose",

@@ -6,6 +6,7 @@ mod info;
 mod list;
 mod merge;
 mod recover;
+mod scrub;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
@@ -48,13 +49,15 @@ enum Command {
     Cat(cat::Args),
     /// Export the history of a run, one line per row, in full resolution.
     Export(export::Args),
+    /// Check that files are whole, and say what will become of their data: a doctor for logs.
+    #[command(visible_alias = "doctor")]
+    Verify(verify::Args),
     /// Make a sound log out of a damaged one, and tell what was lost.
     Recover(recover::Args),
     /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
     Merge(merge::Args),
-    /// Check that files are whole, and say what will become of their data: a doctor for logs.
-    #[command(visible_alias = "doctor")]
-    Verify(verify::Args),
+    /// Make a copy of a run without the secrets in it.
+    Scrub(scrub::Args),
     /// Convert runs to a TensorBoard log directory.
     ToTensorboard(to_tensorboard::Args),
 }
@@ -66,9 +69,10 @@ fn main() -> ExitCode {
         Command::Tail(args) => tail::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Merge(args) => merge::run(&args),
-        Command::Verify(args) => verify::run(&args),
+        Command::Scrub(args) => scrub::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)

@@ -3,11 +3,11 @@
 use super::{Exit, finish, print_error, stdout, tell_damage};
 use crate::support::{count, shown};
 use serde::Serialize;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wandb_offline::Result;
-use wandb_offline::merge::{MergeReport, Options, Overlap, Plan, Steps};
+use wandb_offline::merge::{Damage, MergeReport, Options, Overlap, Plan, Ranks, Steps};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = RULES)]
@@ -38,6 +38,11 @@ pub(crate) struct Args {
     /// three, and so on.
     #[arg(long, value_name = "STEP", value_delimiter = ',', conflicts_with = "overlap")]
     cut: Vec<i64>,
+    /// Merge the ranks of one job instead, which each logged a run: rows of one step become one row, with this
+    /// in front of the keys of a rank. {n} in it is the number of the rank, as in 'rank{n}/'. Ranks are
+    /// numbered in the order in which they are named, from 0 on.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["overlap", "steps", "cut"])]
+    rank_prefix: Option<String>,
     /// Make hard links to the files of the segments instead of copies.
     #[arg(long)]
     hard_links: bool,
@@ -68,33 +73,42 @@ enum OverlapArg {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let output = args.output.as_ref().filter(|_| !args.plan);
+    if let Some(prefix) = &args.rank_prefix {
+        let ranks = Ranks::new(&args.segments, prefix, &options(args))?;
+        let report = output.map(|output| ranks.write(output)).transpose()?;
+        print(&ranks, report.as_ref(), args.json)?;
+        return Ok(tell_all(ranks.damage()));
+    }
     let plan = Plan::new(&args.segments, &options(args))?;
-    let report = match &args.output {
-        Some(output) if !args.plan => Some(plan.write(output)?),
-        _ => None,
-    };
+    let report = output.map(|output| plan.write(output)).transpose()?;
+    print(&plan, report.as_ref(), args.json)?;
+    Ok(tell_all(plan.damage()))
+}
+
+fn print<P: Serialize + Display>(plan: &P, report: Option<&MergeReport>, json: bool) -> Result<()> {
     let mut out = stdout();
-    let printed = if args.json {
-        let both = Both { plan: &plan, report: report.as_ref() };
-        serde_json::to_writer_pretty(&mut out, &both)
+    let printed = if json {
+        serde_json::to_writer_pretty(&mut out, &Both { plan, report })
             .map_err(Into::into)
             .and_then(|()| writeln!(out))
     } else {
         let terminal = std::io::stdout().is_terminal();
-        out.write_all(text(&plan, report.as_ref(), terminal).as_bytes())
+        out.write_all(text(plan, report, terminal).as_bytes())
     };
     printed.map_err(print_error)?;
-    finish(&mut out)?;
-    let mut exit = Exit::Done;
-    for (log, damage) in plan.damage() {
-        exit = exit.max(tell_damage(&damage.gaps, damage.undecodable, damage.tail, log));
-    }
-    Ok(exit)
+    finish(&mut out)
+}
+
+fn tell_all<'a>(damage: impl Iterator<Item = (&'a Path, &'a Damage)>) -> Exit {
+    let exits =
+        damage.map(|(log, damage)| tell_damage(&damage.gaps, damage.undecodable, damage.tail, log));
+    exits.max().unwrap_or(Exit::Done)
 }
 
 #[derive(Serialize)]
-struct Both<'a> {
-    plan: &'a Plan,
+struct Both<'a, P> {
+    plan: &'a P,
     report: Option<&'a MergeReport>,
 }
 
@@ -117,7 +131,7 @@ fn options(args: &Args) -> Options {
     }
 }
 
-fn text(plan: &Plan, report: Option<&MergeReport>, terminal: bool) -> String {
+fn text(plan: &impl Display, report: Option<&MergeReport>, terminal: bool) -> String {
     let mut text = plan.to_string();
     if let Some(report) = report {
         // Writing to a string does not fail.
@@ -135,13 +149,17 @@ fn report_text(text: &mut String, report: &MergeReport) -> std::fmt::Result {
         let rows = count(*rows, "row");
         writeln!(text, "  left out: {rows} of segment {segment}, whose steps another has")?;
     }
+    if report.console_left_out > 0 {
+        let records = count(report.console_left_out, "record");
+        writeln!(text, "  left out: {records} of the console of ranks other than 0")?;
+    }
     for conflict in &report.config_conflicts {
-        let values = conflict.values.iter().map(|(n, value)| format!("{value} in segment {n}"));
+        let values = conflict.values.iter().map(|(n, value)| format!("{value} in {n}"));
         let values = values.collect::<Vec<_>>().join(", ");
-        writeln!(text, "  config: {} is {values}; the newest is kept", conflict.key)?;
+        writeln!(text, "  config: {} is {values}", conflict.key)?;
     }
     for file in &report.renamed_files {
-        writeln!(text, "  renamed: {} of segment {} to {}", file.old, file.segment, file.new)?;
+        writeln!(text, "  renamed: {} of {} to {}", file.old, file.of, file.new)?;
     }
     Ok(())
 }
