@@ -1,4 +1,5 @@
-//! A file that someone else is still writing, read record by record as it grows.
+//! A file that someone else is still writing, read record by record as it grows. One that is compressed is
+//! read too, though those hardly ever grow, and from its start each time.
 //!
 //! Each time the end is met, what is unfinished there is forgotten and read anew the next time, from where
 //! the last whole record ends: the bytes of a file on a network may come in another order than they were
@@ -6,7 +7,7 @@
 //! are still there at a second look; and a length that claims more than there is, only as long as the file
 //! changes between two looks.
 
-use super::{Framed, GapReport, StreamSource};
+use super::{Compression, Framed, GapReport, Sniff, Unpacked, skip};
 use crate::error::{Error, Result};
 use crate::framing::{Decoder, Span, Tail};
 use crate::limits::Limits;
@@ -70,12 +71,13 @@ impl<R> News<R> {
 pub(crate) struct Growing<D> {
     path: PathBuf,
     limits: Limits,
+    sniff: Sniff,
     /// A decoder at the start of the file.
     fresh: D,
     /// The decoder behind the last record.
     decoder: D,
     /// What reads on from there, until it meets the end.
-    attempt: Option<Framed<D, StreamSource<File>>>,
+    attempt: Option<Framed<D, Unpacked<File>>>,
     /// Gaps of the attempt that are in the report.
     gaps_known: u64,
     /// Something was passed over that may not be there the next time.
@@ -106,10 +108,11 @@ struct Seen {
 
 impl<D: Decoder + Clone> Growing<D> {
     /// Follows the file `path`, which need not be there yet.
-    pub(crate) fn new(path: PathBuf, decoder: D, limits: Limits) -> Self {
+    pub(crate) fn new(path: PathBuf, decoder: D, limits: Limits, sniff: Sniff) -> Self {
         Self {
             path,
             limits,
+            sniff,
             fresh: decoder.clone(),
             decoder,
             attempt: None,
@@ -196,9 +199,9 @@ impl<D: Decoder + Clone> Growing<D> {
     }
 
     /// Looks whether the file has changed, and begins to read it then.
-    fn look(&mut self) -> Result<News<Box<Framed<D, StreamSource<File>>>>> {
+    fn look(&mut self) -> Result<News<Box<Framed<D, Unpacked<File>>>>> {
         let opened = self.open().map_err(|error| Error::io("read", &self.path, error))?;
-        let Some((file, found, head)) = opened else { return Ok(News::Nothing) };
+        let Some((source, found, head)) = opened else { return Ok(News::Nothing) };
         if let Some(replaced) = self.compare(&found, &head) {
             self.restart();
             return Ok(News::Replaced(replaced));
@@ -207,7 +210,7 @@ impl<D: Decoder + Clone> Growing<D> {
         self.unfinished = false;
         self.note(&found, head);
         self.gaps_known = 0;
-        let attempt = Framed::new(self.decoder.clone(), StreamSource::new(file), &self.limits)
+        let attempt = Framed::new(self.decoder.clone(), source, &self.limits)
             .named(&self.path)
             .lenient(true)
             .following(!self.again);
@@ -216,7 +219,7 @@ impl<D: Decoder + Clone> Growing<D> {
 
     /// The file behind its last record, what the system says of it, and its first bytes; `None` if it is not
     /// there, or as it was when its end was met.
-    fn open(&self) -> io::Result<Option<(File, Metadata, Vec<u8>)>> {
+    fn open(&self) -> io::Result<Option<(Unpacked<File>, Metadata, Vec<u8>)>> {
         let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let mut file = match fs::metadata(&self.path) {
             Ok(found) if self.seen == Some(Seen::of(&found)) && !self.in_doubt() => {
@@ -233,18 +236,28 @@ impl<D: Decoder + Clone> Growing<D> {
         let found = file.metadata()?;
         let mut head = Vec::new();
         file.by_ref().take(HEAD_LEN).read_to_end(&mut head)?;
-        file.seek(SeekFrom::Start(self.decoder.position()))?;
-        Ok(Some((file, found, head)))
+        let position = self.decoder.position();
+        let source = if (self.sniff)(&head) == Compression::Plain {
+            file.seek(SeekFrom::Start(position))?;
+            Unpacked::new(file, |_| Compression::Plain)
+        } else {
+            file.rewind()?;
+            let mut source = Unpacked::new(file, self.sniff);
+            skip(&mut source, position)?;
+            source
+        };
+        Ok(Some((source, found, head)))
     }
 
     /// Whether this is another file than the one that was read.
     fn compare(&self, found: &Metadata, head: &[u8]) -> Option<Replaced> {
         let (before, read) = (self.seen?, self.decoder.position());
-        // Of what was not read as a record, bytes may have been missing.
+        // Of what was not read as a record, bytes may have been missing. (Positions in compressed files are
+        // not those of their bytes, but further on.)
         let proven = self.head.len().min(usize::try_from(read).unwrap_or(usize::MAX));
         if before.id != Seen::of(found).id {
             Some(Replaced::OtherFile)
-        } else if found.len() < read {
+        } else if found.len() < read && (self.sniff)(head) == Compression::Plain {
             Some(Replaced::Truncated)
         } else if head.get(..proven) != self.head.get(..proven) {
             Some(Replaced::Rewritten)

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::framing::Tail;
 use crate::framing::block_log::BlockDecoder;
-use crate::io::{End, GapReport, Growing, News};
+use crate::io::{Compression, End, GapReport, Growing, News};
 use crate::limits::Limits;
 use crate::record::{RawRecord, RecordKind};
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ impl Follower {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let limits = Limits::DEFAULT;
         let decoder = BlockDecoder::new(limits.record_len);
-        let file = Growing::new(path.into(), decoder, limits);
+        let file = Growing::new(path.into(), decoder, limits, Compression::by_magic);
         Self { file, patience: None, ended: Ended::default() }
     }
 

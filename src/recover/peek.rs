@@ -7,7 +7,7 @@
 use super::report::Loss;
 use crate::cursor::Cursor;
 use crate::framing::block_log::CHUNK_HEADER_LEN;
-use crate::io::Source;
+use crate::io::{Source, skip};
 use crate::record::RecordKind;
 use std::io;
 use std::ops::RangeInclusive;
@@ -17,12 +17,8 @@ pub(super) fn fill_in(losses: &mut [Loss], mut file: impl Source) -> io::Result<
     let mut at = 0;
     for loss in losses {
         let Some(first) = loss.first_number else { continue };
-        while at < loss.offset && (!file.window().is_empty() || file.grow(1)?) {
-            let behind = usize::try_from(loss.offset - at).unwrap_or(usize::MAX);
-            let passed = behind.min(file.window().len());
-            file.consume(passed);
-            at += passed as u64;
-        }
+        skip(&mut file, loss.offset.saturating_sub(at))?;
+        at = loss.offset;
         let length = usize::try_from(loss.length).map_or(LOOKED_AT, |length| length.min(LOOKED_AT));
         if file.window().len() < length {
             file.grow(length)?;

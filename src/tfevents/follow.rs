@@ -1,6 +1,6 @@
 //! Following an event file while it is written.
 
-use super::RawEvent;
+use super::{RawEvent, compression};
 use crate::error::Result;
 use crate::framing::Tail;
 use crate::framing::tfrecord::TfRecordDecoder;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Yields each event of a file once, as soon as it is whole, while another process writes it.
 ///
 /// It is to event files what [`log::Follower`](crate::log::Follower) is to logs, but for the end: an event
-/// file says nothing of it. Compressed files do not grow, and are not decompressed here.
+/// file says nothing of it.
 ///
 /// ```
 /// # fn main() -> wandb_offline::Result<()> {
@@ -40,7 +40,7 @@ impl EventFollower {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let limits = Limits::DEFAULT;
         let decoder = TfRecordDecoder::new(limits.record_len);
-        Self { file: Growing::new(path.into(), decoder, limits), patience: None }
+        Self { file: Growing::new(path.into(), decoder, limits, compression), patience: None }
     }
 
     /// Takes a file that did not grow for this long for one whose writer is gone.
