@@ -1,6 +1,6 @@
 //! Following an event file while it is written.
 
-use super::{RawEvent, compression};
+use super::{RECORD_LEN, RawEvent, compression};
 use crate::error::Result;
 use crate::framing::Tail;
 use crate::framing::tfrecord::TfRecordDecoder;
@@ -38,7 +38,7 @@ pub struct EventFollower {
 impl EventFollower {
     /// Follows the file `path`, which need not be there yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        let limits = Limits::DEFAULT;
+        let limits = Limits { record_len: RECORD_LEN, ..Limits::DEFAULT };
         let decoder = TfRecordDecoder::new(limits.record_len);
         Self { file: Growing::new(path.into(), decoder, limits, compression), patience: None }
     }

@@ -253,7 +253,7 @@ pub(crate) fn compression(head: &[u8]) -> Compression {
 }
 
 /// Longest event by default.
-const RECORD_LEN: u64 = 128 << 20;
+pub(crate) const RECORD_LEN: u64 = 128 << 20;
 
 /// Longest event that is decoded once more to say what is wrong with it.
 const EXPLAINED_LEN: usize = 64 << 10;

@@ -93,7 +93,8 @@ fn short_number(number: f64) -> String {
     }
     let magnitude = number.abs().log10().floor();
     if !(-4.0..7.0).contains(&magnitude) {
-        return format!("{number:.5e}");
+        let exact = format!("{number:e}");
+        return if exact.len() <= LONGEST_POWER { exact } else { format!("{number:.5e}") };
     }
     let decimals = (5.0 - magnitude).max(0.0) as usize;
     let fixed = format!("{number:.decimals$}");
@@ -105,6 +106,9 @@ fn short_number(number: f64) -> String {
 
 /// A number of so few characters is printed as it is.
 const EXACT: usize = 8;
+
+/// The length of `1.23457e-10`.
+const LONGEST_POWER: usize = 11;
 
 /// Longer cells are cut.
 const LONGEST: usize = 24;
@@ -123,7 +127,7 @@ mod tests {
             (1234567.891, "1234568"),
             (0.000123456789, "0.000123457"),
             (0.0000123456789, "1.23457e-5"),
-            (1e300, "1.00000e300"),
+            (1e300, "1e300"),
         ] {
             assert_eq!(short_number(number), want);
         }
