@@ -3,7 +3,7 @@
 use super::Options;
 use super::report::Format;
 use crate::error::Result;
-use crate::log::locate;
+use crate::log::{locate, plain_path};
 use crate::rewrite::{added, beside, is_run_dir, resolved};
 use crate::tfevents::is_event_file;
 use std::ffi::OsString;
@@ -58,8 +58,5 @@ impl Target {
 
 /// The name without what says that the file is compressed, for the output is not.
 fn plain_name(path: &Path) -> OsString {
-    let compressed =
-        path.extension().is_some_and(|extension| extension == "gz" || extension == "zst");
-    let name = if compressed { path.file_stem() } else { path.file_name() };
-    name.unwrap_or_default().to_owned()
+    plain_path(path).file_name().unwrap_or_default().to_owned()
 }

@@ -10,6 +10,7 @@ mod scrub;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
+mod tail;
 mod to_tensorboard;
 mod verify;
 
@@ -42,6 +43,8 @@ enum Command {
     Ls(list::Args),
     /// Show a run: state, config, summary and the end of its console output.
     Info(info::Args),
+    /// Print the last rows of runs, and with --follow those that are logged from now on.
+    Tail(tail::Args),
     /// Print the records of a log, one line of JSON each.
     Cat(cat::Args),
     /// Export the history of a run, one line per row, in full resolution.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Ls(args) => list::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Tail(args) => tail::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(&args),
