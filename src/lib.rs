@@ -51,7 +51,8 @@
 //! | verbs | [`convert`], [`export`], [`merge`], [`recover`], [`scrub`], [`verify`] | yes |
 //!
 //! # Features
-//! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
+//! The default is the library alone. `zstd` reads files that were compressed with it. `cli` adds the programs
+//! `wandb-offline` and `tb2wandb`, and `zstd`.
 
 #![cfg_attr(
     not(test),

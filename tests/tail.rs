@@ -136,3 +136,30 @@ fn fixture(name: &str) -> String {
     let log: Option<PathBuf> = entries.find(|p| p.extension().is_some_and(|it| it == "wandb"));
     log.expect("a log").display().to_string()
 }
+
+#[cfg(unix)]
+#[test]
+fn a_run_is_shown_once_though_latest_run_links_to_it() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("offline-run-20260102_030405-minimal1");
+    fs::create_dir(&dir).unwrap();
+    let log = fs::read(fixture("minimal")).unwrap();
+    fs::write(dir.join("run-minimal1.wandb"), &log[..log.len() - 200]).unwrap();
+    std::os::unix::fs::symlink(&dir, root.path().join("latest-run")).unwrap();
+    let root_path = root.path().display().to_string();
+    let mut child = follow(&["--json", "--interval", "0.01", &root_path]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    fs::write(dir.join("run-minimal1.wandb"), &log).unwrap();
+    let mut got = Vec::new();
+    while got.last().is_none_or(|line: &String| !line.contains("\"state\"")) {
+        got.push(lines.next().expect("the program goes on").unwrap());
+    }
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+    got.extend(lines.map(|line| line.unwrap()));
+    assert_eq!(got.len(), 2, "a row and the end: {got:?}");
+    assert!(got[0].contains("offline-run-20260102_030405-minimal1"), "by its own name: {got:?}");
+}

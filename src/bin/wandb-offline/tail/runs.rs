@@ -36,15 +36,18 @@ impl Runs {
         let mut all = Self { runs, follow, patience, asleep, may_come: false, failed: false };
         for path in paths {
             match locate(path) {
-                Ok(log) => {
-                    if follow && is_above(path, &log.path) {
-                        all.may_come = true;
-                        let there = log::find(path).0.into_iter();
-                        all.asleep.extend(there.map(|log| (log.path, (log.size, log.modified))));
-                        all.asleep.remove(&log.path);
-                    }
-                    all.add(log.path);
+                Ok(log) if is_above(path, &log.path) => {
+                    // `latest-run` leads to a run that is there under its own name, too.
+                    let there = log::find(path).0;
+                    let real = log.path.canonicalize().ok();
+                    let same = |other: &&LogFile| other.path.canonicalize().ok() == real;
+                    let latest = there.iter().find(same).unwrap_or(&log).path.clone();
+                    let others = there.into_iter().filter(|log| log.path != latest);
+                    all.asleep.extend(others.map(|log| (log.path, (log.size, log.modified))));
+                    all.may_come |= follow;
+                    all.add(latest);
                 }
+                Ok(log) => all.add(log.path),
                 Err(_) if follow && is_log_name(path) => all.add(path.clone()),
                 Err(_) if follow && (path.is_dir() || !path.exists()) => all.may_come = true,
                 Err(error) => {

@@ -94,7 +94,12 @@ fn short_number(number: f64) -> String {
     let magnitude = number.abs().log10().floor();
     if !(-4.0..7.0).contains(&magnitude) {
         let exact = format!("{number:e}");
-        return if exact.len() <= LONGEST_POWER { exact } else { format!("{number:.5e}") };
+        if exact.len() <= LONGEST_POWER {
+            return exact;
+        }
+        let rounded = format!("{number:.5e}");
+        let (digits, power) = rounded.split_once('e').unwrap_or((&rounded, "0"));
+        return format!("{}e{power}", digits.trim_end_matches('0').trim_end_matches('.'));
     }
     let decimals = (5.0 - magnitude).max(0.0) as usize;
     let fixed = format!("{number:.decimals$}");
@@ -128,6 +133,7 @@ mod tests {
             (0.000123456789, "0.000123457"),
             (0.0000123456789, "1.23457e-5"),
             (1e300, "1e300"),
+            (3.000000000000001e-6, "3e-6"),
         ] {
             assert_eq!(short_number(number), want);
         }
