@@ -197,8 +197,11 @@ fn records<S: Source>(mut reader: Reader<S>) -> Vec<(u64, Vec<u8>)> {
     records
 }
 
+/// Records: where each begins, and what it holds.
+type Payloads = Vec<(u64, Vec<u8>)>;
+
 /// The records that a lenient reader finds, how many gaps, and how the log ends.
-fn lenient(bytes: &[u8]) -> (Vec<(u64, Vec<u8>)>, u64, Option<TailKind>) {
+fn lenient(bytes: &[u8]) -> (Payloads, u64, Option<TailKind>) {
     let mut reader = Reader::options().lenient(true).read_from(bytes);
     let mut found = Vec::new();
     while let Ok(Some(record)) = reader.next_record() {

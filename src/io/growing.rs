@@ -98,6 +98,12 @@ pub(crate) struct Growing<D> {
     tail: Option<Tail>,
 }
 
+/// A reader of what there is beyond the last record.
+type Attempt<D> = Box<Framed<D, Unpacked<File>>>;
+
+/// A file opened behind its last record, what the system says of it, and its first bytes.
+type Opened = (Unpacked<File>, Metadata, Vec<u8>);
+
 /// What tells a file from others and from what it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
@@ -199,7 +205,7 @@ impl<D: Decoder + Clone> Growing<D> {
     }
 
     /// Looks whether the file has changed, and begins to read it then.
-    fn look(&mut self) -> Result<News<Box<Framed<D, Unpacked<File>>>>> {
+    fn look(&mut self) -> Result<News<Attempt<D>>> {
         let opened = self.open().map_err(|error| Error::io("read", &self.path, error))?;
         let Some((source, found, head)) = opened else { return Ok(News::Nothing) };
         if let Some(replaced) = self.compare(&found, &head) {
@@ -219,7 +225,7 @@ impl<D: Decoder + Clone> Growing<D> {
 
     /// The file behind its last record, what the system says of it, and its first bytes; `None` if it is not
     /// there, or as it was when its end was met.
-    fn open(&self) -> io::Result<Option<(Unpacked<File>, Metadata, Vec<u8>)>> {
+    fn open(&self) -> io::Result<Option<Opened>> {
         let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let mut file = match fs::metadata(&self.path) {
             Ok(found) if self.seen == Some(Seen::of(&found)) && !self.in_doubt() => {

@@ -83,10 +83,10 @@ impl Runs {
 
     pub(super) fn list_mut(&mut self) -> impl Iterator<Item = &mut Run> {
         let one_of_several = self.may_come || self.runs.len() > 1;
-        self.runs.iter_mut().map(move |run| {
+        for run in &mut self.runs {
             run.one_of_several = one_of_several;
-            run
-        })
+        }
+        self.runs.iter_mut()
     }
 
     pub(super) fn are_over(&self) -> bool {
