@@ -355,7 +355,10 @@ fn changes_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt:
     }
     if run.rebinned > 0 {
         let histograms = count(run.rebinned, "histogram");
-        writeln!(text, "  changed: {histograms} of more than 512 bins got 512")?;
+        writeln!(
+            text,
+            "  changed: {histograms} of more than 512 or of overlapping bins got others"
+        )?;
     }
     if run.large_texts > 0 {
         let texts = count(run.large_texts, "text");
