@@ -620,7 +620,7 @@ fn an_unreadable_image_costs_only_itself() {
     let strings = [b"1".to_vec(), b"2".to_vec(), png(1), b"no image".to_vec(), png(3)];
     let tensor = tb::TensorProto {
         dtype: tb::DataType::DtString.into(),
-        string_val: strings.into_iter().map(Into::into).collect(),
+        string_val: strings.into(),
         ..Default::default()
     };
     let plugin_data =

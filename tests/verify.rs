@@ -113,6 +113,29 @@ fn what_our_writer_wrote_is_clean() {
 }
 
 #[test]
+fn what_was_recovered_is_clean() {
+    use wandb_offline::recover::{Options, recover};
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let mut damaged =
+        fs::read("fixtures/wandb/0.31.0/define_metric/run-defmet01.wandb").expect("readable");
+    damaged[2000] ^= 0xff;
+    let cut = fs::read("fixtures/wandb/0.31.0/killed/run-killed01.wandb").expect("readable");
+    let dir = folder.path().join(DIR);
+    fs::create_dir_all(dir.join("files")).expect("writable");
+    fs::write(dir.join("files/requirements.txt"), "").expect("writable");
+    for (name, bytes) in [("damaged", &damaged[..]), ("cut", &cut[..cut.len() - 100])] {
+        let log = dir.join("run-r.wandb");
+        fs::write(&log, bytes).expect("writable");
+        assert_ne!(verified(&log).verdict(), Verdict::Clean, "{name}");
+        let output = Some(folder.path().join(name));
+        recover(&dir, &Options { output, ..Options::default() }).expect("recovered");
+        let recovered = verified(&folder.path().join(name).join("run-r.wandb"));
+        let findings: Vec<_> = recovered.findings.iter().collect();
+        assert_eq!(recovered.verdict(), Verdict::Clean, "{name}: {findings:?}");
+    }
+}
+
+#[test]
 fn official_logs_have_no_errors_but_the_files_that_are_not_beside_them() {
     let (logs, errors) = verify::find("fixtures/wandb");
     assert!(errors.is_empty() && logs.len() > 10);

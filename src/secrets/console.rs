@@ -31,6 +31,8 @@ struct Lines {
     text: String,
     /// The fragments in it: record, where it begins in the text, and how much of it was cut off before.
     fragments: VecDeque<Fragment>,
+    /// Whether a private key has begun and not ended.
+    in_key: bool,
 }
 
 #[derive(Debug)]
@@ -53,14 +55,16 @@ impl ConsoleScanner {
         let Some(lines) = self.streams.get_mut(stream) else { return Vec::new() };
         let start = lines.text.len();
         lines.text.push_str(text);
+        lines.follow_key(start);
         let range = start..lines.text.len();
         lines.fragments.push_back(Fragment { record: offset, range, before: 0 });
         let ends = text.rfind('\n').map(|at| start + at + 1);
         let mut found = match ends {
-            Some(end) if !lines.is_in_key() => lines.scan(scanner, end),
+            Some(end) if !lines.in_key => lines.scan(scanner, end),
             _ => Vec::new(),
         };
         if lines.text.len() > LONGEST {
+            lines.in_key = false;
             found.extend(lines.scan(scanner, lines.last_delimiter()));
         }
         found
@@ -77,10 +81,17 @@ impl ConsoleScanner {
 }
 
 impl Lines {
-    /// Whether a private key has begun and not ended.
-    fn is_in_key(&self) -> bool {
-        let begun = self.text.rfind("-----BEGIN ");
-        begun.is_some_and(|at| !self.text.get(at..).unwrap_or_default().contains("-----END "))
+    /// Notes private keys that begin or end in the text from `start` on.
+    fn follow_key(&mut self, start: usize) {
+        let mut at = start.saturating_sub(PEM_BEGIN.len());
+        loop {
+            let mark = if self.in_key { PEM_END } else { PEM_BEGIN };
+            let rest = self.text.as_bytes().get(at..).unwrap_or_default();
+            let found = rest.windows(mark.len()).position(|window| window == mark.as_bytes());
+            let Some(found) = found else { return };
+            self.in_key = !self.in_key;
+            at += found + mark.len();
+        }
     }
 
     /// The end of the last character that ends a word, where a secret is least likely to be cut.
@@ -135,6 +146,9 @@ pub(crate) fn fragment<'a>(body: &'a Body<'_>) -> Option<(usize, &'a str)> {
     Some((stream, line))
 }
 
+const PEM_BEGIN: &str = "-----BEGIN ";
+const PEM_END: &str = "-----END ";
+
 /// A line that goes on for more bytes is scanned in parts.
 const LONGEST: usize = 1 << 16;
 
@@ -181,6 +195,18 @@ mod tests {
         let lines = ["-----BEGIN PRIVATE KEY-----\n", "MIIEvQ\n", "-----END PRIVATE KEY-----\n"];
         let found = pieces(&lines.map(|line| (1, line)));
         assert_eq!(found, [[(0, 0..28), (1, 0..7), (2, 0..25)]]);
+    }
+
+    #[test]
+    fn a_private_key_is_found_however_its_marks_are_split() {
+        let pem = "-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\nx\n";
+        for at in 1..pem.len() {
+            let (head, rest) = pem.split_at(at);
+            let found = pieces(&[(1, head), (1, rest)]);
+            assert_eq!(found.len(), 1, "split at {at}");
+            let length: usize = found[0].iter().map(|(_, range)| range.len()).sum();
+            assert_eq!(length, pem.len() - 3, "split at {at}");
+        }
     }
 
     #[test]

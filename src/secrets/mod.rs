@@ -166,6 +166,7 @@ impl SecretScanner {
     }
 
     fn find(&self, name: Option<&str>, text: &str) -> Vec<Secret> {
+        let name = name.map(|name| tail(name, NAME_LEN));
         let telling = name.map_or(Telling::Nothing, Telling::of);
         if name.is_some_and(|name| self.allows_name(name)) {
             return Vec::new();
@@ -210,6 +211,18 @@ pub(crate) fn replaced(text: &str, secrets: &[Secret]) -> String {
     out.push_str(text.get(done..).unwrap_or_default());
     out
 }
+
+/// The last `length` bytes of a text, or a few less, as they begin with a character.
+fn tail(text: &str, length: usize) -> &str {
+    let mut at = text.len().saturating_sub(length);
+    while !text.is_char_boundary(at) {
+        at += 1;
+    }
+    text.get(at..).unwrap_or_default()
+}
+
+/// Of a longer name only the end counts, for names come with each value.
+const NAME_LEN: usize = 256;
 
 /// Begins what stands in place of a secret, and is none itself.
 const MARK: &str = "[scrubbed ";

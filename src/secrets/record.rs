@@ -4,7 +4,7 @@
 //! record that is rewritten keeps what the tables do not know.
 
 use super::json;
-use super::{SecretKind, SecretScanner, replaced};
+use super::{NAME_LEN, SecretKind, SecretScanner, replaced, tail};
 use crate::proto::descriptors::WANDB_INTERNAL_RECORD;
 use crate::proto::schema::{FieldType, Kind, MessageType, Shape};
 use crate::record::{HistoryItem, RecordKind, join_key};
@@ -60,7 +60,7 @@ impl SecretScanner {
         found.extend(secrets.iter().map(|secret| RecordSecret {
             kind: secret.kind,
             field: text.field.to_owned(),
-            name: text.name.to_owned(),
+            name: tail(text.name, NAME_LEN).to_owned(),
             masked: secret.masked(text.text),
         }));
         (!secrets.is_empty()).then(|| replaced(text.text, &secrets))
@@ -101,8 +101,8 @@ struct Walk<'v, 'c> {
 impl Walk<'_, '_> {
     fn message(&mut self, of: &'static MessageType, bytes: &[u8], depth: u32) -> Option<Vec<u8>> {
         let depth = depth.checked_sub(1)?;
-        let entry_key = entry_key(of, bytes);
-        let mut flag: Option<String> = None;
+        let mut names =
+            Names { message: bytes, entry: entry_key(of, bytes), flag: None, item: None };
         let mut out: Option<Vec<u8>> = None;
         let mut fields = Fields::new(bytes);
         loop {
@@ -116,15 +116,9 @@ impl Walk<'_, '_> {
             };
             let known = of.field(field.number).zip(field.value.bytes());
             let new = known.and_then(|(known, value)| {
-                let name = flag.take().or_else(|| entry_key.clone());
                 let length = self.enter(known.name);
-                let new = self.value(known, value, name.as_deref(), bytes, depth);
+                let new = self.value(known, value, &mut names, depth);
                 self.field.truncate(length);
-                if known.name == "args" {
-                    let flagged =
-                        std::str::from_utf8(value).ok().filter(|text| json::is_flag(text));
-                    flag = flagged.map(ToOwned::to_owned);
-                }
                 new
             });
             match (new, &mut out) {
@@ -149,13 +143,11 @@ impl Walk<'_, '_> {
         length
     }
 
-    /// The value of a field of `message`; `name` is what it goes by, if not by its own.
     fn value(
         &mut self,
         known: &FieldType,
         value: &[u8],
-        name: Option<&str>,
-        message: &[u8],
+        names: &mut Names<'_>,
         depth: u32,
     ) -> Option<Vec<u8>> {
         match known.kind {
@@ -163,31 +155,48 @@ impl Walk<'_, '_> {
             Kind::Message(of) => self.message(of, value, depth),
             Kind::String if known.shape != Shape::Map => {
                 let text = std::str::from_utf8(value).ok()?;
-                self.string(known, text, name, message).map(String::into_bytes)
+                self.string(known, text, names).map(String::into_bytes)
             }
             _ => None,
         }
     }
 
-    fn string(
-        &mut self,
-        known: &FieldType,
-        text: &str,
-        name: Option<&str>,
-        message: &[u8],
-    ) -> Option<String> {
+    fn string(&mut self, known: &FieldType, text: &str, names: &mut Names<'_>) -> Option<String> {
         match known.name {
             // Names, not values; and numbers, nearly always.
             "key" | "nested_key" => None,
             "value_json" | "json" if text.len() < SHORTEST || is_number(text) => None,
             "metadata" => json(&self.field, text, known.name, self.visit),
-            "value_json" | "json" => json(list(&self.field), text, &item_key(message), self.visit),
+            "value_json" | "json" => json(list(&self.field), text, names.item(), self.visit),
             "text" if self.field.starts_with("history") => {
-                let (field, name) = (list(&self.field), &item_key(message));
-                (self.visit)(RecordText { field, name, text })
+                (self.visit)(RecordText { field: list(&self.field), name: names.item(), text })
             }
-            own => (self.visit)(RecordText { field: &self.field, name: name.unwrap_or(own), text }),
+            own => {
+                let name = names.flag.take();
+                if own == "args" {
+                    names.flag = json::is_flag(text).then(|| text.to_owned());
+                }
+                let name = name.as_deref().or(names.entry.as_deref()).unwrap_or(own);
+                (self.visit)(RecordText { field: &self.field, name, text })
+            }
         }
+    }
+}
+
+/// What the strings of a message go by, if not by the names of their fields.
+struct Names<'m> {
+    message: &'m [u8],
+    /// The key, if the message is an entry of a map.
+    entry: Option<String>,
+    /// The flag that the argument before was.
+    flag: Option<String>,
+    /// The key, if the message is an item; looked up once it is asked for.
+    item: Option<String>,
+}
+
+impl Names<'_> {
+    fn item(&mut self) -> &str {
+        self.item.get_or_insert_with(|| item_key(self.message))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::name::Telling;
 use super::prefix::{CERTAIN, PREFIXES};
 use super::value;
-use super::{Secret, SecretKind, SecretScanner};
+use super::{Secret, SecretKind, SecretScanner, tail};
 use std::ops::Range;
 
 /// Finds the secrets in a text whose name tells `telling`.
@@ -69,7 +69,7 @@ impl<'a> Shapes<'a> {
         if self.scanner.patterns.is_empty() {
             return None;
         }
-        let word = run(self.from(token.start), |c| !is_delimiter(c));
+        let word = short_run(self.from(token.start), |c| !is_delimiter(c))?;
         let secret = self.secret(SecretKind::Pattern, token.start, word.len());
         self.scanner.is_pattern(word).then_some(secret)
     }
@@ -103,8 +103,7 @@ impl<'a> Shapes<'a> {
         let before = self.at(0..token.start);
         let glued = before.ends_with(glue) || self.from(token.end).starts_with(['/', '.', '@']);
         // A line or a pair around it that speaks of a digest.
-        let line = before.rsplit(['\n', ',', '{']).next().unwrap_or_default();
-        let near = line.get(floor(line, line.len().saturating_sub(NEAR))..).unwrap_or_default();
+        let near = tail(before, NEAR).rsplit(['\n', ',', '{']).next().unwrap_or_default();
         let told = near.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-');
         let digest = told
             .filter(|word| !word.is_empty())
@@ -115,11 +114,14 @@ impl<'a> Shapes<'a> {
 
     /// `header.payload.signature` in base64, whose headers begin `{"`.
     fn jwt(&self, token: &Range<usize>) -> Option<Secret> {
-        let text = self.from(token.start);
-        let jwt = run(text, |c| is_word_char(c) || c == '.');
-        let mut parts = jwt.split('.');
-        let (head, body, signature) = (parts.next()?, parts.next()?, parts.next()?);
-        let whole = head.starts_with("eyJ") && body.starts_with("eyJ") && signature.len() >= 16;
+        let head = self.at(token.clone());
+        let part = |at: usize| Some(run(self.from(at).strip_prefix('.')?, is_word_char));
+        if !head.starts_with("eyJ") {
+            return None;
+        }
+        let body = part(token.end)?;
+        let signature = part(token.end + 1 + body.len())?;
+        let whole = body.starts_with("eyJ") && signature.len() >= 16;
         let length = head.len() + body.len() + signature.len() + 2;
         whole.then(|| self.secret(SecretKind::Jwt, token.start, length))
     }
@@ -220,9 +222,9 @@ impl<'a> Shapes<'a> {
         let (rest, value) = match opened.chars().next().filter(|c| matches!(c, '"' | '\'')) {
             Some(quote) => {
                 let rest = opened.get(1..)?;
-                (rest, run(rest, |c| c != quote && c != '\\' && c != '\n'))
+                (rest, short_run(rest, |c| c != quote && c != '\\' && c != '\n')?)
             }
-            None => (after, run(after, |c| !is_delimiter(c) && c != '&')),
+            None => (after, short_run(after, |c| !is_delimiter(c) && c != '&')?),
         };
         let start = self.text.len() - rest.len();
         Some(start..start + value.len())
@@ -239,11 +241,13 @@ fn run(text: &str, of: impl Fn(char) -> bool) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-fn floor(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
+/// The same, if it is short enough to be looked at from each of the words in it.
+fn short_run(text: &str, of: impl Fn(char) -> bool) -> Option<&str> {
+    let end = text.char_indices().take(LONGEST_RUN + 1).find(|(_, c)| !of(*c));
+    match end {
+        Some((end, _)) => text.get(..end),
+        None => Some(text).filter(|text| text.len() <= LONGEST_RUN),
     }
-    at
 }
 
 const fn is_word(byte: u8) -> bool {
@@ -258,6 +262,9 @@ fn is_word_char(c: char) -> bool {
 fn is_delimiter(c: char) -> bool {
     c.is_whitespace() || "\"'`,;=<>()[]{}\\".contains(c)
 }
+
+/// Characters of the longest value that is taken for a secret.
+const LONGEST_RUN: usize = 2048;
 
 /// How far in front of 40 hex digits a word may say what they are.
 const NEAR: usize = 32;
@@ -436,6 +443,21 @@ mod tests {
         let scrubbed = scanner.scrub(&text);
         assert!(scanner.text(&scrubbed).is_empty(), "{scrubbed}");
         assert!(scanner.value("password", &scanner.scrub("password=hunter2")).len() <= 1);
+    }
+
+    #[test]
+    fn no_text_takes_long() {
+        // Each of these took time that grew with the square of its length.
+        for piece in ["a.", "eyJ.", "token:", "bearer ", "-----BEGIN ", "x://", "key=\"", "value\n"]
+        {
+            let text = piece.repeat(200_000);
+            let scanner = SecretScanner::default().pattern("zzz*").expect("a pattern");
+            assert!(scanner.text(&text).len() <= 200_000);
+        }
+        let line = format!("{} ", hex(40)).repeat(20_000);
+        assert_eq!(SecretScanner::default().text(&line).len(), 20_000);
+        let name = "a.".repeat(200_000);
+        (0..1000).for_each(|_| drop(SecretScanner::default().value(&name, "some value")));
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl FileCheck {
         if self.done.contains(&key) {
             return;
         }
-        if self.done.len() < REMEMBERED {
+        if self.done.len() < REMEMBERED && key.len() <= LONGEST_REMEMBERED {
             self.done.insert(key);
         }
         let path = || file.path.to_owned();
@@ -177,3 +177,5 @@ fn digest(mut file: File) -> io::Result<String> {
 const SYNCED: &[&str] = &["config.yaml", "wandb-metadata.json", "wandb-summary.json", "output.log"];
 
 const REMEMBERED: usize = 100_000;
+
+const LONGEST_REMEMBERED: usize = 4096;
