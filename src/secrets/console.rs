@@ -60,7 +60,7 @@ impl ConsoleScanner {
         lines.fragments.push_back(Fragment { record: offset, range, before: 0 });
         let ends = text.rfind('\n').map(|at| start + at + 1);
         let mut found = match ends {
-            Some(end) if !lines.in_key => lines.scan(scanner, end),
+            Some(end) if !lines.in_key && !lines.ends_key_behind(end) => lines.scan(scanner, end),
             _ => Vec::new(),
         };
         if lines.text.len() > LONGEST {
@@ -92,6 +92,11 @@ impl Lines {
             self.in_key = !self.in_key;
             at += found + mark.len();
         }
+    }
+
+    /// Whether the last line of a private key has begun behind this place and goes on.
+    fn ends_key_behind(&self, end: usize) -> bool {
+        self.text.get(end..).unwrap_or_default().contains(PEM_END)
     }
 
     /// The end of the last character that ends a word, where a secret is least likely to be cut.
