@@ -48,7 +48,7 @@
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`export`], [`merge`], [`recover`] | yes |
+//! | verbs | [`convert`], [`edit`], [`export`], [`merge`], [`recover`] | yes |
 //!
 //! # Features
 //! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
@@ -69,6 +69,7 @@
 pub mod checksum;
 pub mod convert;
 mod cursor;
+pub mod edit;
 pub mod error;
 pub mod event;
 pub mod export;

@@ -4,6 +4,6 @@ mod discover;
 mod reader;
 mod writer;
 
-pub use discover::{LogFile, find, locate};
+pub use discover::{LogFile, find, find_all, locate};
 pub use reader::{Reader, ReaderOptions};
 pub use writer::LogWriter;

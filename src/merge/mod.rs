@@ -45,10 +45,10 @@ mod segment;
 mod summary;
 mod write;
 
+pub use crate::rewrite::Damage;
 pub use files::RenamedFile;
 pub use head::ConfigConflict;
 pub use options::{Options, Overlap, Steps};
 pub use place::StepRange;
 pub use plan::{Plan, PlannedSegment, SharedSteps};
-pub use segment::Damage;
 pub use write::MergeReport;

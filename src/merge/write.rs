@@ -4,14 +4,14 @@ use super::files::{RenamedFile, Renames, place};
 use super::head::{self, ConfigConflict};
 use super::place::StepRange;
 use super::plan::Plan;
-use super::row::{Change, Steps};
+use super::row::Change;
 use super::summary::summary;
 use crate::error::Result;
 use crate::framing::Span;
 use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{HistoryView, RawRecord, RecordKind};
-use crate::rewrite::{Fate, Rewriter, Staged, Written, put_item, set_uint, splice_items};
+use crate::rewrite::{Fate, Rewriter, RowSteps, Staged, Written, put_item, set_uint, splice_items};
 use crate::run::RunState;
 use crate::wire::{self, Malformed};
 use serde::Serialize;
@@ -164,7 +164,7 @@ impl<'a> Merge<'a> {
         };
         let change =
             Change { offset: planned.offset, runtime_offset: planned.runtime_offset, renames };
-        let mut steps = Steps::default();
+        let mut steps = RowSteps::default();
         let mut reader = Reader::options().lenient(true).open(&planned.log)?;
         while let Some(record) = reader.next_record()? {
             // What is no message was reported when the segment was read.

@@ -6,14 +6,28 @@
 //! meant. Input is never changed, and nothing that exists is replaced.
 
 mod contents;
+mod damage;
 mod files;
+mod identity;
 mod items;
+mod media;
+mod naming;
 mod rewriter;
+mod row;
 mod splice;
 mod staged;
+mod summary;
+mod template;
 
+pub use damage::Damage;
 pub use files::{FilesDir, Placed, files_in};
+pub(crate) use identity::{Identity, run_id};
 pub use items::{Item, put_item, splice_items};
+pub(crate) use media::{media_paths, put_files};
+pub(crate) use naming::directory_name;
 pub use rewriter::{Rewriter, Written};
+pub(crate) use row::{RowSteps, put_row, put_step};
 pub use splice::{Fate, put_message, set_bytes, set_uint, splice, splice_at};
 pub use staged::{Proven, Staged};
+pub(crate) use summary::{Leaves, OwnSummary, RESERVED, TRACKED, leaves, set};
+pub use template::Template;

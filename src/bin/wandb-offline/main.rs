@@ -1,6 +1,7 @@
 //! `wandb-offline`: look into the logs of W&B runs, without a server.
 
 mod cat;
+mod edit;
 mod export;
 mod info;
 mod list;
@@ -45,6 +46,8 @@ enum Command {
     Export(export::Args),
     /// Make a sound log out of a damaged one, and tell what was lost.
     Recover(recover::Args),
+    /// Change runs before they are uploaded: names, project, tags, config, metrics and rows.
+    Edit(Box<edit::Args>),
     /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
     Merge(merge::Args),
     /// Convert runs to a TensorBoard log directory.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Cat(args) => cat::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Recover(args) => recover::run(&args),
+        Command::Edit(args) => edit::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
