@@ -48,7 +48,7 @@
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`edit`], [`export`], [`merge`], [`recover`] | yes |
+//! | verbs | [`convert`], [`edit`], [`export`], [`merge`], [`recover`], [`split`] | yes |
 //!
 //! # Features
 //! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
@@ -84,6 +84,7 @@ pub mod record;
 pub mod recover;
 pub mod rewrite;
 pub mod run;
+pub mod split;
 pub mod tfevents;
 pub mod wire;
 pub mod writer;

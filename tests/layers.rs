@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("files", &["io", "log", "tfevents"]),
     ("runs", &["run", "writer"]),
     ("rewriting", &["rewrite"]),
-    ("verbs", &["convert", "edit", "export", "merge", "recover"]),
+    ("verbs", &["convert", "edit", "export", "merge", "recover", "split"]),
 ];
 
 #[test]

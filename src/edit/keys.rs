@@ -76,6 +76,9 @@ impl<'r> KeyMap<'r> {
 
     /// What a metric definition is for now that was for the metric `name`; `None` if that is dropped.
     pub(super) fn named(&mut self, name: &str) -> Result<Option<String>> {
+        if self.is_none() {
+            return Ok(Some(name.to_owned()));
+        }
         if let Some(new) = self.names.get(name) {
             return Ok(new.clone());
         }

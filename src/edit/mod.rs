@@ -40,7 +40,8 @@
 //! - **A key** is in history, summary and metric definitions, there also as the axis of other metrics; an
 //!   axis that is dropped leaves its metrics to be drawn over the step. Metrics that a pattern (`val/*`)
 //!   defined and that have another name now get a definition of their own, and a pattern that no metric is
-//!   left for is dropped. Media files keep their names, though those begin with the key: rows name them by
+//!   left for is dropped. Charts and the class labels of masks and boxes, in W&B's own part of the config,
+//!   follow. Media files keep their names, though those begin with the key: rows name them by
 //!   their path, and so does the server.
 //! - **Rows that are dropped** take along the media files that no row names any more. If any row is dropped,
 //!   the summary is made anew of those that are kept, by the metric definitions; beyond that the values stand
@@ -50,6 +51,7 @@
 //!   which are left out if they would contradict the log. `wandb sync` makes them anew.
 
 mod condition;
+mod internal;
 mod keys;
 mod metric;
 mod options;
@@ -63,13 +65,14 @@ pub use options::{Options, RowEdit, TagEdit, ValueEdit};
 pub use report::{Counts, EditReport, Example};
 
 use crate::error::{Error, Result};
-use crate::json::Value;
-use crate::log::{LogFile, LogWriter, locate};
-use crate::rewrite::{Rewriter, Staged, directory_name, files_in, run_id};
+use crate::log::{LogFile, LogWriter, Reader, locate};
+use crate::rewrite::{
+    Identity, Rendering, Rewriter, Staged, directory_name, files_in, run_id, with_slashes,
+};
 use crate::wire::Malformed;
 use pass::Pass;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use survey::Survey;
 
@@ -87,46 +90,42 @@ pub fn edit(
     output: impl AsRef<Path>,
     options: &Options,
 ) -> Result<EditReport> {
-    options.check()?;
     let log = locate(run)?;
-    edit_log(&log, output.as_ref(), options).map_err(|error| error.at(&log.path))
+    edit_run(&log, output.as_ref(), options).map_err(|error| error.at(&log.path))
 }
 
-fn edit_log(log: &LogFile, output: &Path, options: &Options) -> Result<EditReport> {
-    let survey = Survey::of(&log.path, options)?;
-    let info = survey.state.info();
-    if info.run().is_none() {
-        return Err(Error::misuse("the log has no record of its run, and cannot be uploaded"));
-    }
-    let identity = options.identity(info)?;
-    let old_id = run_id(info, &log.path);
-    let id = identity.id.as_deref().unwrap_or(old_id);
-    let directory = output.join(directory_name(log, info, id));
-    let mut pass = Pass::new(options, &survey, &identity, old_id)?;
+/// Edits a log alone that is in memory, to any sink. Files are not looked at; the report names neither log
+/// nor directory.
+///
+/// # Errors
+/// As for [`edit()`]; something may be written then.
+pub fn edit_log(log: &[u8], to: impl Write, options: &Options) -> Result<EditReport> {
+    let open = || Reader::options().lenient(true).read_slice(log);
+    let survey = Survey::of(open(), options)?;
+    let who = Who::of(&survey, Path::new(""), options)?;
+    let mut pass = Pass::new(options, &survey, &who.new, who.old_id)?;
+    let mut rewriter = Rewriter::new(LogWriter::new(to, ""));
+    pass.run(open(), &mut rewriter)?;
+    rewriter.flush()?;
+    Ok(EditReport { run_id: who.id().to_owned(), written: true, ..report(pass, &survey) })
+}
+
+fn edit_run(log: &LogFile, output: &Path, options: &Options) -> Result<EditReport> {
+    let open = || Reader::options().lenient(true).open(&log.path);
+    let survey = Survey::of(open()?, options)?;
+    let who = Who::of(&survey, &log.path, options)?;
+    let directory = output.join(directory_name(log, survey.state.info(), who.id()));
+    let mut pass = Pass::new(options, &survey, &who.new, who.old_id)?;
     let files = Files::of(log, &pass, options)?;
-    let mut report = EditReport {
-        log: log.path.clone(),
-        directory: directory.clone(),
-        written: !options.dry_run,
-        run_id: id.to_owned(),
-        records: Default::default(),
-        renamed_keys: Default::default(),
-        dropped_keys: Default::default(),
-        files: files.carried.len() as u64,
-        files_left_out: files.left_out,
-        examples: Vec::new(),
-        damage: survey.damage.clone(),
-    };
     if options.dry_run {
-        pass.run(&log.path, &mut Rewriter::new(LogWriter::new(io::sink(), &directory)))?;
         if fs::symlink_metadata(&directory).is_ok() {
-            return Err(
-                Error::misuse("this exists already, and nothing is overwritten").at(directory)
-            );
+            let reason = "this exists already, and nothing is overwritten";
+            return Err(Error::misuse(reason).at(directory));
         }
+        pass.run(open()?, &mut Rewriter::new(LogWriter::new(io::sink(), &directory)))?;
     } else {
-        let mut staged = Staged::run(&directory, id)?;
-        pass.run(&log.path, &mut staged.log)?;
+        let mut staged = Staged::run(&directory, who.id())?;
+        pass.run(open()?, &mut staged.log)?;
         if let Some(to) = &mut staged.files {
             to.set_hard_links(options.hard_links);
             for name in &files.carried {
@@ -135,12 +134,51 @@ fn edit_log(log: &LogFile, output: &Path, options: &Options) -> Result<EditRepor
         }
         staged.prove()?.publish()?;
     }
-    report.damage.undecodable += pass.undecodable;
-    report.records = pass.ledger.records;
-    report.examples = pass.ledger.examples;
-    report.renamed_keys = pass.keys.renamed;
-    report.dropped_keys = pass.keys.dropped;
-    Ok(report)
+    Ok(EditReport {
+        log: log.path.clone(),
+        directory,
+        written: !options.dry_run,
+        run_id: who.id().to_owned(),
+        files: files.carried.len() as u64,
+        files_left_out: files.left_out,
+        ..report(pass, &survey)
+    })
+}
+
+/// What was done to the records.
+fn report(pass: Pass<'_>, survey: &Survey) -> EditReport {
+    let mut damage = survey.damage.clone();
+    damage.undecodable += pass.undecodable;
+    EditReport {
+        records: pass.ledger.records,
+        examples: pass.ledger.examples,
+        renamed_keys: pass.keys.renamed,
+        dropped_keys: pass.keys.dropped,
+        damage,
+        ..EditReport::default()
+    }
+}
+
+/// Who the run was, and is going to be.
+struct Who<'a> {
+    old_id: &'a str,
+    new: Identity,
+}
+
+impl<'a> Who<'a> {
+    fn of(survey: &'a Survey, log: &'a Path, options: &Options) -> Result<Self> {
+        options.check()?;
+        let info = survey.state.info();
+        if info.run().is_none() {
+            let reason = "the log has no record of its run, and cannot be uploaded";
+            return Err(Error::misuse(reason));
+        }
+        Ok(Self { old_id: run_id(info, log), new: options.identity(info)? })
+    }
+
+    fn id(&self) -> &str {
+        self.new.id.as_deref().unwrap_or(self.old_id)
+    }
 }
 
 /// The files of a run.
@@ -159,11 +197,10 @@ impl Files {
             || options.rows.shift != 0;
         let (mut carried, mut left_out) = (Vec::new(), Vec::new());
         for name in files_in(&dir)? {
-            let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
-            let text = parts.join("/");
-            let contradicts = match text.as_str() {
-                "config.yaml" => !options.config.is_none(),
-                "wandb-summary.json" => summary_changes && renders_summary(&dir.join(&name)),
+            let text = with_slashes(&name);
+            let contradicts = match Rendering::of(&dir, &text) {
+                Some(Rendering::Config) => !options.config.is_none(),
+                Some(Rendering::Summary) => summary_changes,
                 _ => false,
             };
             if contradicts || pass.files_left_out.contains(&text) {
@@ -174,13 +211,6 @@ impl Files {
         }
         Ok(Self { dir, carried, left_out })
     }
-}
-
-/// Whether the file has more than how long the run took, which is all that some releases write.
-fn renders_summary(path: &Path) -> bool {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let summary = Value::parse(&text).unwrap_or_default();
-    summary.as_object().is_none_or(|members| members.keys().any(|key| key != "_wandb"))
 }
 
 /// Why the reading of a record came to an end.

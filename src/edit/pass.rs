@@ -1,6 +1,7 @@
 //! The second reading of a log, which writes the new one.
 
 use super::Stop;
+use super::internal::put_internal;
 use super::keys::{KeyMap, Place};
 use super::metric::Globs;
 use super::options::Options;
@@ -8,19 +9,17 @@ use super::report::Ledger;
 use super::survey::{Survey, Thinning};
 use super::values::put_config;
 use crate::error::{Error, Result};
-use crate::framing::Span;
+use crate::io::Source;
 use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{Body, HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{
-    Fate, Identity, Leaves, OwnSummary, Rewriter, RowSteps, leaves, put_files, put_item,
-    put_message, put_row, put_step, set, splice, splice_items,
+    Fate, Identity, Leaves, OwnSummary, Rewriter, RowSteps, fold, leaves, put_files, put_item,
+    put_leaves, put_message, put_row, put_step, set, splice, splice_items,
 };
 use crate::run::RunState;
-use crate::wire;
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
 
 /// What is to be made of a log.
 #[derive(Debug)]
@@ -107,11 +106,14 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Reads the log `from` and writes `to`.
-    pub(super) fn run<W: Write>(&mut self, from: &Path, to: &mut Rewriter<W>) -> Result<()> {
-        let mut reader = Reader::options().lenient(true).open(from)?;
+    /// Reads the log `from`, leniently, and writes `to`.
+    pub(super) fn run<S: Source, W: Write>(
+        &mut self,
+        mut from: Reader<S>,
+        to: &mut Rewriter<W>,
+    ) -> Result<()> {
         let mut index = 0;
-        while let Some(record) = reader.next_record()? {
+        while let Some(record) = from.next_record()? {
             if index == self.survey.tail_at {
                 self.tail(to)?;
             }
@@ -148,15 +150,18 @@ impl<'a> Pass<'a> {
     #[inline]
     fn outcome(&mut self, body: &Body<'_>) -> Result<Outcome, Stop> {
         let message = &*body.message;
+        let edits_config = !self.options.config.is_none();
         match body.kind {
             RecordKind::History => self.history(message),
             RecordKind::Summary => self.summary(message),
-            RecordKind::Run => {
+            RecordKind::Run if *self.identity != Identity::default() || edits_config => {
                 self.run_record(message)?;
                 Ok(self.changed(message))
             }
-            RecordKind::Config if !self.options.config.is_none() => {
-                put_config(&self.options.config, message, false, &mut self.body)?;
+            RecordKind::Config if edits_config || !self.keys.is_none() => {
+                let mut config = Vec::with_capacity(message.len());
+                put_config(&self.options.config, message, false, &mut config)?;
+                put_internal(&mut self.keys, &config, &mut self.body)?;
                 Ok(self.changed(message))
             }
             RecordKind::Metric if !self.keys.is_none() => {
@@ -306,16 +311,13 @@ impl<'a> Pass<'a> {
     fn tail<W: Write>(&mut self, to: &mut Rewriter<W>) -> Result<()> {
         let edit = &self.options.summary;
         let mut body = Vec::new();
-        let mut put = |list, path: &[String], json: &str| {
-            put_item(list, path.iter().map(String::as_str), json, &mut body);
-        };
         if self.refolds {
-            for (path, value) in self.summary_of_kept()? {
-                put(UPDATE, &path, &value.to_string());
-            }
+            put_leaves(&self.summary_of_kept()?, &mut body);
         } else {
-            edit.set.iter().for_each(|(path, value)| put(UPDATE, path, &value.to_string()));
-            edit.remove.iter().for_each(|path| put(REMOVE, path, ""));
+            put_leaves(&edit.set.iter().cloned().collect(), &mut body);
+            for path in &edit.remove {
+                put_item(REMOVE, path.iter().map(String::as_str), "", &mut body);
+            }
         }
         if body.is_empty() {
             return Ok(());
@@ -358,13 +360,6 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Applies a record of nothing but this body. One that is malformed changes nothing.
-fn fold(state: &mut RunState, kind: RecordKind, body: &[u8]) {
-    let mut payload = Vec::new();
-    wire::put_bytes(&mut payload, kind.field(), body);
-    let _ = state.apply(&RawRecord::new(Span { offset: 0, length: 0 }, &payload));
-}
-
 fn shifted(step: i64, shift: i64) -> Result<i64> {
     let shifted = step.checked_add(shift).filter(|shifted| *shifted >= 0);
     shifted.ok_or_else(|| {
@@ -373,5 +368,4 @@ fn shifted(step: i64, shift: i64) -> Result<i64> {
 }
 
 const CONFIG: u32 = 4;
-const UPDATE: u32 = 1;
 const REMOVE: u32 = 2;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What was edited.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct EditReport {
     /// The log that was read.
@@ -31,7 +31,7 @@ pub struct EditReport {
     /// Files it has no longer, below `files/`: media that no row names any more, and renderings of config
     /// and summary that would contradict the log.
     pub files_left_out: Vec<String>,
-    /// The first record of each kind that was changed, dropped or added.
+    /// The first record of each kind that was changed, beyond the id of the run, dropped or added.
     pub examples: Vec<Example>,
     /// What could not be read.
     #[serde(skip)]
@@ -93,7 +93,11 @@ impl Ledger {
     pub(super) fn change(&mut self, offset: u64, kind: RecordKind, before: &[u8], after: &[u8]) {
         let counts = self.counts(Some(kind));
         counts.changed += 1;
-        if counts.changed == 1 {
+        let is_shown = |example: &Example| {
+            example.kind == kind.name() && example.before.is_some() && example.after.is_some()
+        };
+        // Where only the id around it is another there is nothing to see.
+        if before != after && !self.examples.iter().any(is_shown) {
             self.show(Some(offset), kind, Some(before), Some(after));
         }
     }

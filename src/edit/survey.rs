@@ -2,6 +2,7 @@
 
 use super::options::{Options, RowEdit};
 use crate::error::Result;
+use crate::io::Source;
 use crate::log::Reader;
 use crate::record::{Body, HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{Damage, RowSteps, media_paths};
@@ -9,7 +10,6 @@ use crate::run::RunState;
 use crate::wire::Malformed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
-use std::path::Path;
 
 /// What a log comes to.
 #[derive(Debug, Default)]
@@ -30,7 +30,8 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    pub(super) fn of(log: &Path, options: &Options) -> Result<Self> {
+    /// Reads a log, leniently, to its end.
+    pub(super) fn of(mut log: Reader<impl Source>, options: &Options) -> Result<Self> {
         let edit = &options.rows;
         let with_rows = !edit.is_none() || !options.keys.is_none() || !options.summary.is_none();
         let mut scan = Scan {
@@ -43,9 +44,8 @@ impl Survey {
             pending: None,
         };
         let (mut exit, mut summary) = (None, None);
-        let mut reader = Reader::options().lenient(true).open(log)?;
         for index in 0.. {
-            let Some(record) = reader.next_record()? else { break };
+            let Some(record) = log.next_record()? else { break };
             let Ok(Some(body)) = record.body() else { continue };
             match body.kind {
                 RecordKind::Exit => exit = exit.or(Some(index)),
@@ -56,7 +56,7 @@ impl Survey {
             let _ = scan.take(&record, &body);
         }
         let mut survey = scan.end();
-        survey.damage.note(&reader);
+        survey.damage.note(&log);
         survey.tail_at = match (exit, summary) {
             (Some(exit), Some(summary)) if summary > exit => summary + 1,
             (Some(exit), _) => exit,

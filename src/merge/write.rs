@@ -11,7 +11,9 @@ use crate::framing::Span;
 use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{HistoryView, RawRecord, RecordKind};
-use crate::rewrite::{Fate, Rewriter, RowSteps, Staged, Written, put_item, set_uint, splice_items};
+use crate::rewrite::{
+    Fate, Rewriter, RowSteps, Staged, Written, put_item, put_leaves, set_uint, splice_items,
+};
 use crate::run::RunState;
 use crate::wire::{self, Malformed};
 use serde::Serialize;
@@ -302,9 +304,7 @@ impl<'a> Merge<'a> {
         };
         let leaves = summary(&self.plan.scanned, &self.kept, renamed);
         self.body.clear();
-        for (path, value) in leaves {
-            put_item(UPDATE, path.iter().map(String::as_str), &value.to_string(), &mut self.body);
-        }
+        put_leaves(&leaves, &mut self.body);
         put_item(UPDATE, ["_wandb", "runtime"], &(runtime as i64).to_string(), &mut self.body);
         self.log.add(RecordKind::Summary, &self.body)?;
         for (kind, body) in std::mem::take(&mut self.last) {

@@ -3,9 +3,12 @@
 //! The rows it has make it, by the metric definitions, as if they had been all there ever were. Beyond
 //! that a program may have set values of its own: those that differ from what the rows it had come to.
 
+use super::items::put_item;
+use crate::framing::Span;
 use crate::json::Value;
-use crate::record::join_key;
+use crate::record::{RawRecord, RecordKind, join_key};
 use crate::run::RunState;
+use crate::wire;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The values of a summary that are no objects, or empty ones, by path.
@@ -92,6 +95,20 @@ pub(crate) fn leaves(tree: Value) -> Leaves {
     found
 }
 
+/// Appends the body of a summary record that sets these.
+pub(crate) fn put_leaves(leaves: &Leaves, out: &mut Vec<u8>) {
+    for (path, value) in leaves {
+        put_item(UPDATE, path.iter().map(String::as_str), &value.to_string(), out);
+    }
+}
+
+/// Applies a record of nothing but this body. One that is malformed changes nothing.
+pub(crate) fn fold(state: &mut RunState, kind: RecordKind, body: &[u8]) {
+    let mut payload = Vec::with_capacity(body.len() + 8);
+    wire::put_bytes(&mut payload, kind.field(), body);
+    let _ = state.apply(&RawRecord::new(Span { offset: 0, length: 0 }, &payload));
+}
+
 /// Whether two values are the same but for how their numbers are written.
 fn is_equal(a: &Value, b: &Value) -> bool {
     match (a.as_f64(), b.as_f64()) {
@@ -117,3 +134,5 @@ pub(crate) const TRACKED: [&str; 6] = ["best", "first", "last", "max", "mean", "
 
 /// The keys that are W&B's own.
 pub(crate) const RESERVED: [&str; 4] = ["_runtime", "_step", "_timestamp", "_wandb"];
+
+const UPDATE: u32 = 1;

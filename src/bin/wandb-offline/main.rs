@@ -7,6 +7,7 @@ mod info;
 mod list;
 mod merge;
 mod recover;
+mod split;
 #[path = "../support/mod.rs"]
 mod support;
 mod to_tensorboard;
@@ -50,6 +51,8 @@ enum Command {
     Edit(Box<edit::Args>),
     /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
     Merge(merge::Args),
+    /// Split a run in two at a step.
+    Split(split::Args),
     /// Convert runs to a TensorBoard log directory.
     ToTensorboard(to_tensorboard::Args),
 }
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Edit(args) => edit::run(&args),
         Command::Merge(args) => merge::run(&args),
+        Command::Split(args) => split::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)
