@@ -48,7 +48,7 @@
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`export`], [`merge`], [`recover`], [`scrub`], [`verify`] | yes |
+//! | verbs | [`convert`], [`edit`], [`export`], [`merge`], [`recover`], [`scrub`], [`split`], [`verify`] | yes |
 //!
 //! # Features
 //! The default is the library alone. `zstd` reads files that were compressed with it. `cli` adds the programs
@@ -70,6 +70,7 @@
 pub mod checksum;
 pub mod convert;
 mod cursor;
+pub mod edit;
 pub mod error;
 pub mod event;
 pub mod export;
@@ -86,6 +87,7 @@ pub mod rewrite;
 pub mod run;
 pub mod scrub;
 pub mod secrets;
+pub mod split;
 pub mod tfevents;
 pub mod verify;
 pub mod wire;

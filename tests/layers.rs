@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("files", &["io", "log", "tfevents"]),
     ("runs", &["run", "writer"]),
     ("rewriting", &["rewrite"]),
-    ("verbs", &["convert", "export", "merge", "recover", "scrub", "verify"]),
+    ("verbs", &["convert", "edit", "export", "merge", "recover", "scrub", "split", "verify"]),
 ];
 
 #[test]

@@ -5,7 +5,6 @@ mod support;
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use regex::Regex;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -16,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use support::{Exit, complain, count, on_interrupt, shown};
 use wandb_offline::convert::tensorboard::{
-    Conversion, ConvertReport, KeyRule, LeftOut, Options, Progress, Reason, Restart, RunReport,
-    RunStatus, StepMode, follow,
+    Conversion, ConvertReport, LeftOut, Options, Progress, Reason, Restart, RunReport, RunStatus,
+    StepMode, follow,
 };
 use wandb_offline::{Error, ErrorKind, Result};
 
@@ -188,7 +187,7 @@ fn options(args: Args) -> Result<Options> {
         tags: args.tags,
         name_template: args.name_template,
         merge: args.merge,
-        key_rule: key_rule(&args.rename, &args.keep, &args.drop)?,
+        key_rule: support::key_rule(&args.rename, &args.keep, &args.drop)?,
         fold_hparams: !args.no_fold_hparams,
         step_mode: match args.step_mode {
             Steps::Auto => StepMode::Auto,
@@ -208,37 +207,6 @@ fn options(args: Args) -> Result<Options> {
         jobs: args.jobs,
         ..Options::default()
     })
-}
-
-/// The rule for tags; none if nothing was said about them.
-fn key_rule(rename: &[String], keep: &[String], drop: &[String]) -> Result<KeyRule> {
-    if rename.is_empty() && keep.is_empty() && drop.is_empty() {
-        return Ok(KeyRule::default());
-    }
-    let regex = |option: &str, text: &str| {
-        Regex::new(text).map_err(|error| Error::setting(option, error.to_string()))
-    };
-    let all = |option: &str, texts: &[String]| -> Result<Vec<Regex>> {
-        texts.iter().map(|text| regex(option, text)).collect()
-    };
-    let (keep, drop) = (all("--keep", keep)?, all("--drop", drop)?);
-    let rename = rename.iter().map(|rule| {
-        let (from, to) = rule
-            .split_once('=')
-            .ok_or_else(|| Error::setting("--rename", format!("want REGEX=REPL, got {rule:?}")))?;
-        Ok((regex("--rename", from)?, to.to_owned()))
-    });
-    let rename: Vec<(Regex, String)> = rename.collect::<Result<_>>()?;
-    Ok(KeyRule::new(move |tag| {
-        let wanted = keep.is_empty() || keep.iter().any(|regex| regex.is_match(tag));
-        if !wanted || drop.iter().any(|regex| regex.is_match(tag)) {
-            return None;
-        }
-        let replace = |key: String, (from, to): &(Regex, String)| {
-            from.replace_all(&key, to.as_str()).into_owned()
-        };
-        Some(rename.iter().fold(tag.to_owned(), replace))
-    }))
 }
 
 /// Converts, with a progress bar on a terminal.

@@ -10,6 +10,7 @@
 //! ```
 
 use crate::error::{Error, Result};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -48,6 +49,14 @@ impl LogFile {
     pub fn dir(&self) -> &Path {
         self.path.parent().unwrap_or_else(|| Path::new(""))
     }
+
+    /// The time in the name of the run directory; it sorts as text.
+    pub(crate) fn stamp(&self) -> Option<String> {
+        let name = self.dir().file_name()?.to_str()?;
+        let name = name.strip_prefix("offline-").unwrap_or(name);
+        let stamp = name.strip_prefix("run-")?.get(..STAMP_LEN)?;
+        Some(stamp.to_owned())
+    }
 }
 
 /// Finds every `.wandb` file, also a compressed one, at or under `root`, ordered by path, which orders runs by the time in their
@@ -79,6 +88,28 @@ pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
     (found, errors)
 }
 
+/// The logs that `paths` mean, each once: logs, run directories or their `files/`, or directories of runs,
+/// all of which are meant. What cannot be read, and paths without a log, are returned beside.
+pub fn find_all(paths: &[impl AsRef<Path>]) -> (Vec<LogFile>, Vec<Error>) {
+    let (mut logs, mut errors) = (Vec::new(), Vec::new());
+    let mut seen = BTreeSet::new();
+    for path in paths {
+        let (mut found, failed) = find(path);
+        if found.is_empty() && failed.is_empty() {
+            // Such as the files/ of a run directory, or a log of another name.
+            match locate(path) {
+                Ok(log) => found.push(log),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.extend(failed);
+        logs.extend(found.into_iter().filter(|log| {
+            seen.insert(log.path.canonicalize().unwrap_or_else(|_| log.path.clone()))
+        }));
+    }
+    (logs, errors)
+}
+
 /// The one log that `path` means: a `.wandb` file, a run directory or its `files/`, or a directory of
 /// runs, whose latest it then is: where `latest-run` leads, else the run with the latest time in its name.
 ///
@@ -104,16 +135,8 @@ pub fn locate(path: impl AsRef<Path>) -> Result<LogFile> {
         return LogFile::at(latest);
     }
     let (found, _) = find(path);
-    let latest = found.into_iter().max_by_key(|log| (started(log), log.modified));
+    let latest = found.into_iter().max_by_key(|log| (log.stamp(), log.modified));
     latest.ok_or_else(|| Error::misuse("no .wandb file in this directory").at(path))
-}
-
-/// The time in the name of a run directory; it sorts as text.
-fn started(log: &LogFile) -> Option<String> {
-    let name = log.dir().file_name()?.to_str()?;
-    let name = name.strip_prefix("offline-").unwrap_or(name);
-    let stamp = name.strip_prefix("run-")?.get(..STAMP_LEN)?;
-    Some(stamp.to_owned())
 }
 
 fn is_file(entry: &DirEntry) -> bool {

@@ -6,7 +6,7 @@ mod reader;
 mod writer;
 
 pub(crate) use discover::plain_path;
-pub use discover::{LogFile, find, locate};
+pub use discover::{LogFile, find, find_all, locate};
 pub use follow::Follower;
 pub use reader::{Reader, ReaderOptions};
 pub use writer::LogWriter;

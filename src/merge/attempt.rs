@@ -1,9 +1,9 @@
 //! One TensorBoard log directory, read once to know which steps its tags have.
 
 use super::place::StepRange;
-use super::segment::Damage;
 use crate::error::{Error, Result};
 use crate::event::{EventView, SessionStatus, What};
+use crate::rewrite::Damage;
 use crate::tfevents::{EventReader, RawEvent, RunFiles, discover};
 use crate::wire::{Fields, WireValue};
 use std::collections::BTreeMap;

@@ -4,12 +4,11 @@ use super::files::Renames;
 use super::head::Head;
 use crate::error::Result;
 use crate::framing::Span;
-use crate::json::Value;
 use crate::record::{RawRecord, RecordKind};
-use crate::rewrite::{Fate, Rewriter, put_item, set_uint, splice_items};
+use crate::rewrite::{Fate, Leaves, Rewriter, put_item, put_leaves, set_uint, splice_items};
 use crate::run::RunState;
 use crate::wire::{self, Malformed};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// Carries records to the merged log.
 #[derive(Debug)]
@@ -106,16 +105,9 @@ impl<'a> Carrier<'a> {
     }
 
     /// The summary, and how the run ended. It ran `runtime` seconds.
-    pub(super) fn end(
-        &mut self,
-        summary: BTreeMap<Vec<String>, Value>,
-        runtime: f64,
-    ) -> Result<()> {
+    pub(super) fn end(&mut self, summary: &Leaves, runtime: f64) -> Result<()> {
         self.body.clear();
-        for (path, value) in summary {
-            let path = path.iter().map(String::as_str);
-            put_item(UPDATE, path, &value.to_string(), &mut self.body);
-        }
+        put_leaves(summary, &mut self.body);
         let seconds = (runtime as i64).to_string();
         put_item(UPDATE, ["_wandb", "runtime"], &seconds, &mut self.body);
         self.log.add(RecordKind::Summary, &self.body)?;

@@ -3,8 +3,8 @@
 use super::attempt::{Attempt, EventRun};
 use super::options::{Options, Overlap, Steps};
 use super::place::{Extent, Placement, StepRange, place, share};
-use super::segment::Damage;
 use crate::error::{Error, ErrorKind, Result};
+use crate::rewrite::Damage;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -5,7 +5,9 @@ use crate::error::{Error, Result};
 use crate::json::{Value, put_str};
 use crate::proto::wandb_internal::FilesItem;
 use crate::record::ItemValue;
-use crate::rewrite::{Fate, FilesDir, Item, Placed, files_in, put_message, set_bytes, splice};
+use crate::rewrite::{
+    Fate, FilesDir, Item, Placed, files_in, put_message, set_bytes, splice, with_slashes,
+};
 use crate::wire::{Field, Malformed};
 use prost::Message;
 use serde::Serialize;
@@ -151,12 +153,6 @@ fn name_of(name: &Path, label: &str) -> String {
         None => format!("{stem}.{label}"),
     };
     with_slashes(&name.with_file_name(file))
-}
-
-/// A path within `files/` as records have it.
-fn with_slashes(name: &Path) -> String {
-    let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
-    parts.join("/")
 }
 
 fn quoted(text: &str) -> String {

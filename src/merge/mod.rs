@@ -53,6 +53,7 @@ mod segment;
 mod summary;
 mod write;
 
+pub use crate::rewrite::Damage;
 pub use event_write::EventReport;
 pub use events::{EventPlan, PlannedAttempt, PlannedRun, PlannedTag, TagPart};
 pub use files::RenamedFile;
@@ -61,5 +62,4 @@ pub use options::{Options, Overlap, Steps};
 pub use place::StepRange;
 pub use plan::{Plan, PlannedSegment, SharedSteps};
 pub use ranks::{PlannedRank, Ranks};
-pub use segment::Damage;
 pub use write::MergeReport;

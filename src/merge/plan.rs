@@ -2,9 +2,10 @@
 
 use super::options::Options;
 use super::place::{Placement, StepRange, place};
-use super::segment::{Damage, Segment};
+use super::segment::Segment;
 use crate::error::{Error, Result};
-use crate::log::{LogFile, find, locate};
+use crate::log::find_all;
+use crate::rewrite::Damage;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -116,7 +117,11 @@ impl Plan {
 /// Reads the segments that are meant, in the order of `paths`.
 pub(super) fn read_all(paths: &[impl AsRef<Path>], options: &Options) -> Result<Vec<Segment>> {
     let mut segments = Vec::new();
-    for log in logs(paths)? {
+    let (logs, errors) = find_all(paths);
+    if let Some(error) = errors.into_iter().next() {
+        return Err(error);
+    }
+    for log in logs {
         let segment = Segment::read(&log)?;
         let wanted = options.run_id.as_deref();
         if wanted.is_none_or(|wanted| wanted == segment.run_id()) {
@@ -124,32 +129,6 @@ pub(super) fn read_all(paths: &[impl AsRef<Path>], options: &Options) -> Result<
         }
     }
     Ok(segments)
-}
-
-/// The logs that are meant, each once.
-fn logs(paths: &[impl AsRef<Path>]) -> Result<Vec<LogFile>> {
-    let mut logs: Vec<LogFile> = Vec::new();
-    for path in paths {
-        let path = path.as_ref();
-        let (mut found, errors) = find(path);
-        if let Some(error) = errors.into_iter().next() {
-            return Err(error);
-        }
-        if found.is_empty() {
-            // Such as the files/ of a run directory, or a log of another name.
-            found.push(locate(path)?);
-        }
-        for log in found {
-            if !logs.iter().any(|known| is_same(&known.path, &log.path)) {
-                logs.push(log);
-            }
-        }
-    }
-    Ok(logs)
-}
-
-fn is_same(a: &Path, b: &Path) -> bool {
-    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The id of the merged run.

@@ -6,15 +6,16 @@ use super::head::{self, Head};
 use super::options::Options;
 use super::place::StepRange;
 use super::plan::read_all;
-use super::row::{Change, Steps};
-use super::segment::{Damage, Segment};
+use super::row::Change;
+use super::segment::Segment;
 use super::summary::summary;
 use super::write::MergeReport;
 use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{HistoryView, RawRecord, RecordKind};
-use crate::rewrite::{Fate, Rewriter, Staged, set_bytes, splice, splice_items};
+use crate::rewrite::Damage;
+use crate::rewrite::{Fate, Rewriter, RowSteps, Staged, set_bytes, splice, splice_items};
 use crate::wire::{self, Malformed};
 use serde::Serialize;
 use std::fmt;
@@ -164,7 +165,7 @@ struct Rank<'a> {
     number: usize,
     planned: &'a PlannedRank,
     reader: Reader,
-    steps: Steps,
+    steps: RowSteps,
     row: Option<(i64, Vec<u8>)>,
 }
 
@@ -187,7 +188,7 @@ impl<'a> Join<'a> {
         let mut ranks = Vec::new();
         for (number, planned) in self.plan.ranks.iter().enumerate() {
             let reader = Reader::options().lenient(true).open(&planned.log)?;
-            let mut rank = Rank { number, planned, reader, steps: Steps::default(), row: None };
+            let mut rank = Rank { number, planned, reader, steps: RowSteps::default(), row: None };
             self.advance(&mut rank)?;
             ranks.push(rank);
         }
@@ -320,15 +321,17 @@ impl<'a> Join<'a> {
     }
 
     fn end(&mut self) -> Result<()> {
-        let placed = |number: usize, path: Vec<String>, value: Value| {
+        let path = |number: usize, path: &[String]| {
             let prefix = self.plan.ranks.get(number).map_or("", |rank| rank.prefix.as_str());
-            let path = prefixed(prefix, path.iter().map(String::as_str).collect());
-            let renames: Option<&Renames> = self.renames.get(number);
-            (path, renames.map_or_else(|| value.clone(), |renames| renames.renamed_value(&value)))
+            prefixed(prefix, path.iter().map(String::as_str).collect())
         };
-        let summary = summary(&self.plan.scanned, &self.carrier.kept, placed);
+        let value = |number: usize, value: &Value| {
+            let renames: Option<&Renames> = self.renames.get(number);
+            renames.map_or_else(|| value.clone(), |renames| renames.renamed_value(value))
+        };
+        let summary = summary(&self.plan.scanned, &self.carrier.kept, path, value);
         let runtime = self.plan.scanned.first().map_or(0.0, |rank| rank.runtimes().1);
-        self.carrier.end(summary, runtime)
+        self.carrier.end(&summary, runtime)
     }
 }
 

@@ -5,13 +5,13 @@ use super::files::{RenamedFile, Renames, place};
 use super::head::{self, ConfigConflict, Head};
 use super::place::StepRange;
 use super::plan::Plan;
-use super::row::{Change, Steps};
+use super::row::Change;
 use super::summary::summary;
 use crate::error::Result;
 use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{HistoryView, RawRecord, RecordKind};
-use crate::rewrite::{Rewriter, Staged, Written};
+use crate::rewrite::{Rewriter, RowSteps, Staged, Written};
 use crate::wire;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -165,7 +165,7 @@ impl<'a> Merge<'a> {
         let change =
             Change { offset: planned.offset, runtime_offset: planned.runtime_offset, renames };
         let is_last = pass.segment + 1 == self.plan.segments.len();
-        let mut steps = Steps::default();
+        let mut steps = RowSteps::default();
         let mut reader = Reader::options().lenient(true).open(&planned.log)?;
         while let Some(record) = reader.next_record()? {
             // What is no message was reported when the segment was read.
@@ -226,17 +226,14 @@ impl<'a> Merge<'a> {
     }
 
     fn end(&mut self) -> Result<()> {
-        let renamed = |segment: usize, path: Vec<String>, value: Value| {
-            (
-                path,
-                self.renames
-                    .get(segment)
-                    .map_or_else(|| value.clone(), |of| of.renamed_value(&value)),
-            )
+        let value = |segment: usize, value: &Value| {
+            let renames: Option<&Renames> = self.renames.get(segment);
+            renames.map_or_else(|| value.clone(), |renames| renames.renamed_value(value))
         };
-        let summary = summary(&self.plan.scanned, &self.carrier.kept, renamed);
+        let path = |_, path: &[String]| path.to_vec();
+        let summary = summary(&self.plan.scanned, &self.carrier.kept, path, value);
         let runtime = self.runtime();
-        self.carrier.end(summary, runtime)
+        self.carrier.end(&summary, runtime)
     }
 
     /// How long all of it ran, in seconds.

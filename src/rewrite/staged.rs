@@ -1,6 +1,7 @@
 //! The output of a rewrite: a run directory or a single log, which gets its name when it is proven.
 
 use super::files::FilesDir;
+use super::naming::file_name;
 use super::rewriter::{Rewriter, Written};
 use crate::error::{Error, Result};
 use crate::io::{StagedDir, StagedFile};
@@ -64,8 +65,7 @@ impl Staged {
         let files = dir.path().join("files");
         fs::create_dir(&files).map_err(|error| Error::io("create", &files, error))?;
         let log = Rewriter::new(LogWriter::create(dir.path().join(PART))?);
-        // Ids come from logs, and must not lead elsewhere.
-        let log_name = format!("run-{}.wandb", id.replace(['/', '\\', '\0'], "_"));
+        let log_name = format!("run-{}.wandb", file_name(id));
         Ok(Self { log, files: Some(FilesDir::new(files)), place: Place::Run { dir, log_name } })
     }
 

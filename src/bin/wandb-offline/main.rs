@@ -1,6 +1,7 @@
 //! `wandb-offline`: look into the logs of W&B runs, without a server.
 
 mod cat;
+mod edit;
 mod export;
 mod info;
 mod list;
@@ -8,6 +9,7 @@ mod merge;
 mod recover;
 mod scrub;
 mod secrets;
+mod split;
 #[path = "../support/mod.rs"]
 mod support;
 mod tail;
@@ -54,10 +56,14 @@ enum Command {
     Verify(verify::Args),
     /// Make a sound log out of a damaged one, and tell what was lost.
     Recover(recover::Args),
+    /// Change runs before they are uploaded: names, project, tags, config, metrics and rows.
+    Edit(Box<edit::Args>),
     /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
     Merge(merge::Args),
     /// Make a copy of a run without the secrets in it.
     Scrub(scrub::Args),
+    /// Split a run in two at a step.
+    Split(split::Args),
     /// Convert runs to a TensorBoard log directory.
     ToTensorboard(to_tensorboard::Args),
 }
@@ -71,8 +77,10 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Recover(args) => recover::run(&args),
+        Command::Edit(args) => edit::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Scrub(args) => scrub::run(&args),
+        Command::Split(args) => split::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)

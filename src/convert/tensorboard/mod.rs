@@ -94,8 +94,9 @@ mod values;
 mod work;
 mod write;
 
+pub use crate::record::KeyRule;
 pub use follow::follow;
-pub use options::{KeyRule, Options, Restart, StepMode};
+pub use options::{Options, Restart, StepMode};
 pub use plan::Conversion;
 pub use report::{
     ConvertReport, Damage, FileError, LeftOut, LogDirError, Reason, Rename, RunReport, RunStatus,
