@@ -3,9 +3,11 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each fuzz target takes one oracle of the file")]
 
+mod edited;
 mod events;
 mod recovered;
 
+pub use edited::edit;
 pub use events::{event, tfrecord, tfrecord_damaged};
 pub use recovered::recover;
 
@@ -26,6 +28,7 @@ pub type Oracle = (&'static str, fn(&[u8]));
 pub const ALL: &[Oracle] = &[
     ("block_log", block_log),
     ("block_log_damaged", block_log_damaged),
+    ("edit", edit),
     ("event", event),
     ("history", history),
     ("json", json),

@@ -44,14 +44,15 @@
 //! | bytes | [`checksum`], a cursor | no |
 //! | codecs | [`wire`], [`framing`], [`proto`] | no |
 //! | policy | [`limits`], [`error`] | no |
-//! | views | [`json`], [`record`], [`event`] | no |
+//! | views | [`json`], [`record`], [`event`], [`secrets`] | no |
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`export`], [`merge`], [`recover`] | yes |
+//! | verbs | [`convert`], [`edit`], [`export`], [`merge`], [`recover`], [`scrub`], [`split`], [`verify`] | yes |
 //!
 //! # Features
-//! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
+//! The default is the library alone. `zstd` reads files that were compressed with it. `cli` adds the programs
+//! `wandb-offline` and `tb2wandb`, and `zstd`.
 
 #![cfg_attr(
     not(test),
@@ -69,6 +70,7 @@
 pub mod checksum;
 pub mod convert;
 mod cursor;
+pub mod edit;
 pub mod error;
 pub mod event;
 pub mod export;
@@ -83,9 +85,13 @@ pub mod record;
 pub mod recover;
 pub mod rewrite;
 pub mod run;
+pub mod scrub;
+pub mod secrets;
+pub mod split;
 #[cfg(feature = "sync")]
 pub mod sync;
 pub mod tfevents;
+pub mod verify;
 pub mod wire;
 pub mod writer;
 

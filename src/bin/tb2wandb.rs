@@ -5,7 +5,6 @@ mod support;
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use regex::Regex;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -16,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use support::{Exit, complain, count, on_interrupt, shown};
 use wandb_offline::convert::tensorboard::{
-    Conversion, ConvertReport, KeyRule, Options, Progress, Restart, RunReport, RunStatus, StepMode,
-    follow,
+    Conversion, ConvertReport, LeftOut, Options, Progress, Reason, Restart, RunReport, RunStatus,
+    StepMode, follow,
 };
 use wandb_offline::{Error, ErrorKind, Result};
 
@@ -145,11 +144,18 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<Exit> {
     let (json, logdirs) = (args.json, args.logdirs.clone());
     let every = args.follow.then(|| Duration::from_secs(args.interval));
+    let of_environment = args.project.is_none();
     let options = options(args)?;
     let report = match every {
-        Some(every) => followed(&logdirs, &options, every)?,
-        None => watched(Conversion::plan(&logdirs, &options)?),
+        Some(every) => followed(&logdirs, &options, every),
+        None => Conversion::plan(&logdirs, &options).map(watched),
     };
+    let report = report.map_err(|error| match error.kind() {
+        ErrorKind::Setting { name, reason } if of_environment && name == "project" => {
+            Error::setting("WANDB_PROJECT", reason)
+        }
+        _ => error,
+    })?;
     print(&report, &options, json)
         .map_err(|source| Error::new(ErrorKind::Io { action: "print the report", source }))?;
     print_errors(&report);
@@ -181,7 +187,7 @@ fn options(args: Args) -> Result<Options> {
         tags: args.tags,
         name_template: args.name_template,
         merge: args.merge,
-        key_rule: key_rule(&args.rename, &args.keep, &args.drop)?,
+        key_rule: support::key_rule(&args.rename, &args.keep, &args.drop)?,
         fold_hparams: !args.no_fold_hparams,
         step_mode: match args.step_mode {
             Steps::Auto => StepMode::Auto,
@@ -201,37 +207,6 @@ fn options(args: Args) -> Result<Options> {
         jobs: args.jobs,
         ..Options::default()
     })
-}
-
-/// The rule for tags; none if nothing was said about them.
-fn key_rule(rename: &[String], keep: &[String], drop: &[String]) -> Result<KeyRule> {
-    if rename.is_empty() && keep.is_empty() && drop.is_empty() {
-        return Ok(KeyRule::default());
-    }
-    let regex = |option: &str, text: &str| {
-        Regex::new(text).map_err(|error| Error::setting(option, error.to_string()))
-    };
-    let all = |option: &str, texts: &[String]| -> Result<Vec<Regex>> {
-        texts.iter().map(|text| regex(option, text)).collect()
-    };
-    let (keep, drop) = (all("--keep", keep)?, all("--drop", drop)?);
-    let rename = rename.iter().map(|rule| {
-        let (from, to) = rule
-            .split_once('=')
-            .ok_or_else(|| Error::setting("--rename", format!("want REGEX=REPL, got {rule:?}")))?;
-        Ok((regex("--rename", from)?, to.to_owned()))
-    });
-    let rename: Vec<(Regex, String)> = rename.collect::<Result<_>>()?;
-    Ok(KeyRule::new(move |tag| {
-        let wanted = keep.is_empty() || keep.iter().any(|regex| regex.is_match(tag));
-        if !wanted || drop.iter().any(|regex| regex.is_match(tag)) {
-            return None;
-        }
-        let replace = |key: String, (from, to): &(Regex, String)| {
-            from.replace_all(&key, to.as_str()).into_owned()
-        };
-        Some(rename.iter().fold(tag.to_owned(), replace))
-    }))
 }
 
 /// Converts, with a progress bar on a terminal.
@@ -348,7 +323,10 @@ fn changes_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt:
     }
     if run.rebinned > 0 {
         let histograms = count(run.rebinned, "histogram");
-        writeln!(text, "  changed: {histograms} of more than 512 bins got 512")?;
+        writeln!(
+            text,
+            "  changed: {histograms} of more than 512 or of overlapping bins got others"
+        )?;
     }
     if run.large_texts > 0 {
         let texts = count(run.large_texts, "text");
@@ -398,6 +376,16 @@ fn print_errors(report: &ConvertReport) {
         complain(PROGRAM, &format!("{}: {}", error.path.display(), error.error));
     }
     report.runs.iter().filter(|run| run.status == RunStatus::Failed).for_each(print_failure);
+    report.runs.iter().for_each(warn_of_nothing);
+}
+
+/// That nothing is left of a run is more likely a slip than a wish.
+fn warn_of_nothing(run: &RunReport) {
+    let is_of_tags = |left_out: &LeftOut| left_out.reason == Reason::NotWanted;
+    if run.points == 0 && run.left_out.iter().any(is_of_tags) {
+        let path = run.log_dir.join(&run.name);
+        complain(PROGRAM, &format!("{}: --keep and --drop leave no tag of it", path.display()));
+    }
 }
 
 fn print_failure(run: &RunReport) {

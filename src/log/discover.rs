@@ -3,13 +3,14 @@
 //! ```text
 //! wandb/                                      (or .wandb/)
 //!   offline-run-YYYYMMDD_HHMMSS-<id>/         (online runs: run-...)
-//!     run-<id>.wandb                          the log
+//!     run-<id>.wandb                          the log, which may have been compressed: .gz, .zst
 //!     run-<id>.wandb.synced                   left by a successful `wandb sync`
 //!     files/
 //!   latest-run -> offline-run-...             a link, or every run would be found twice
 //! ```
 
 use crate::error::{Error, Result};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -19,7 +20,7 @@ use walkdir::{DirEntry, WalkDir};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogFile {
-    /// The `.wandb` file.
+    /// The `.wandb` file, or `.wandb.gz` or `.wandb.zst`.
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
@@ -38,7 +39,7 @@ impl LogFile {
         let path = path.into();
         let metadata = fs::metadata(&path).map_err(|error| Error::io("read", &path, error))?;
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let mut mark = path.clone().into_os_string();
+        let mut mark = plain_path(&path).into_os_string();
         mark.push(".synced");
         let synced = Path::new(&mark).exists();
         Ok(Self { path, size: metadata.len(), modified, synced })
@@ -48,9 +49,17 @@ impl LogFile {
     pub fn dir(&self) -> &Path {
         self.path.parent().unwrap_or_else(|| Path::new(""))
     }
+
+    /// The time in the name of the run directory; it sorts as text.
+    pub(crate) fn stamp(&self) -> Option<String> {
+        let name = self.dir().file_name()?.to_str()?;
+        let name = name.strip_prefix("offline-").unwrap_or(name);
+        let stamp = name.strip_prefix("run-")?.get(..STAMP_LEN)?;
+        Some(stamp.to_owned())
+    }
 }
 
-/// Finds every `.wandb` file at or under `root`, ordered by path, which orders runs by the time in their
+/// Finds every `.wandb` file, also a compressed one, at or under `root`, ordered by path, which orders runs by the time in their
 /// names. Links are not followed, except `root` itself, and directories that begin with a dot are not
 /// looked into, except `.wandb`. What cannot be read is returned beside.
 pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
@@ -79,6 +88,28 @@ pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
     (found, errors)
 }
 
+/// The logs that `paths` mean, each once: logs, run directories or their `files/`, or directories of runs,
+/// all of which are meant. What cannot be read, and paths without a log, are returned beside.
+pub fn find_all(paths: &[impl AsRef<Path>]) -> (Vec<LogFile>, Vec<Error>) {
+    let (mut logs, mut errors) = (Vec::new(), Vec::new());
+    let mut seen = BTreeSet::new();
+    for path in paths {
+        let (mut found, failed) = find(path);
+        if found.is_empty() && failed.is_empty() {
+            // Such as the files/ of a run directory, or a log of another name.
+            match locate(path) {
+                Ok(log) => found.push(log),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.extend(failed);
+        logs.extend(found.into_iter().filter(|log| {
+            seen.insert(log.path.canonicalize().unwrap_or_else(|_| log.path.clone()))
+        }));
+    }
+    (logs, errors)
+}
+
 /// The one log that `path` means: a `.wandb` file, a run directory or its `files/`, or a directory of
 /// runs, whose latest it then is: where `latest-run` leads, else the run with the latest time in its name.
 ///
@@ -104,16 +135,8 @@ pub fn locate(path: impl AsRef<Path>) -> Result<LogFile> {
         return LogFile::at(latest);
     }
     let (found, _) = find(path);
-    let latest = found.into_iter().max_by_key(|log| (started(log), log.modified));
+    let latest = found.into_iter().max_by_key(|log| (log.stamp(), log.modified));
     latest.ok_or_else(|| Error::misuse("no .wandb file in this directory").at(path))
-}
-
-/// The time in the name of a run directory; it sorts as text.
-fn started(log: &LogFile) -> Option<String> {
-    let name = log.dir().file_name()?.to_str()?;
-    let name = name.strip_prefix("offline-").unwrap_or(name);
-    let stamp = name.strip_prefix("run-")?.get(..STAMP_LEN)?;
-    Some(stamp.to_owned())
 }
 
 fn is_file(entry: &DirEntry) -> bool {
@@ -129,9 +152,21 @@ fn logs_in(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(logs)
 }
 
+/// Whether the name is that of a log, which may be compressed; if it is, and the log itself is there too,
+/// that one is meant.
 fn is_log(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "wandb")
-        && path.file_stem().is_some_and(|stem| !stem.is_empty())
+    let plain = plain_path(path);
+    let is_named = plain.extension().is_some_and(|extension| extension == "wandb")
+        && plain.file_stem().is_some_and(|stem| !stem.is_empty());
+    is_named && (plain == path || !plain.is_file())
+}
+
+/// The path without what says that the file is compressed.
+pub(crate) fn plain_path(path: &Path) -> PathBuf {
+    match path.extension() {
+        Some(extension) if extension == "gz" || extension == "zst" => path.with_extension(""),
+        _ => path.to_owned(),
+    }
 }
 
 /// Characters of `YYYYMMDD_HHMMSS`.

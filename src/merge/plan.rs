@@ -2,9 +2,10 @@
 
 use super::options::Options;
 use super::place::{Placement, StepRange, place};
-use super::segment::{Damage, Segment};
+use super::segment::Segment;
 use crate::error::{Error, Result};
-use crate::log::{LogFile, find, locate};
+use crate::log::find_all;
+use crate::rewrite::Damage;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -79,19 +80,15 @@ impl Plan {
     /// When there are no two segments of one run; when the options do not fit them; when a log cannot be
     /// read or is none. Damage is no error.
     pub fn new(paths: &[impl AsRef<Path>], options: &Options) -> Result<Self> {
-        let mut scanned = Vec::new();
-        for log in logs(paths)? {
-            let segment = Segment::read(&log)?;
-            let wanted = options.run_id.as_deref();
-            if wanted.is_none_or(|wanted| wanted == segment.run_id()) {
-                scanned.push(segment);
-            }
-        }
+        let mut scanned = read_all(paths, options)?;
         let run_id = run_id(&scanned, options)?;
         let starts: Option<Vec<f64>> = scanned.iter().map(Segment::start_time).collect();
         if starts.is_some() {
             let start = |segment: &Segment| segment.start_time().unwrap_or_default();
             scanned.sort_by(|a, b| start(a).total_cmp(&start(b)));
+        }
+        for (number, segment) in (1..).zip(&mut scanned) {
+            segment.label = format!("segment {number}");
         }
         let extents: Vec<_> = scanned.iter().map(Segment::extent).collect();
         let placements = place(&extents, options.steps, &options.overlap)?;
@@ -117,30 +114,21 @@ impl Plan {
     }
 }
 
-/// The logs that are meant, each once.
-fn logs(paths: &[impl AsRef<Path>]) -> Result<Vec<LogFile>> {
-    let mut logs: Vec<LogFile> = Vec::new();
-    for path in paths {
-        let path = path.as_ref();
-        let (mut found, errors) = find(path);
-        if let Some(error) = errors.into_iter().next() {
-            return Err(error);
-        }
-        if found.is_empty() {
-            // Such as the files/ of a run directory, or a log of another name.
-            found.push(locate(path)?);
-        }
-        for log in found {
-            if !logs.iter().any(|known| is_same(&known.path, &log.path)) {
-                logs.push(log);
-            }
+/// Reads the segments that are meant, in the order of `paths`.
+pub(super) fn read_all(paths: &[impl AsRef<Path>], options: &Options) -> Result<Vec<Segment>> {
+    let mut segments = Vec::new();
+    let (logs, errors) = find_all(paths);
+    if let Some(error) = errors.into_iter().next() {
+        return Err(error);
+    }
+    for log in logs {
+        let segment = Segment::read(&log)?;
+        let wanted = options.run_id.as_deref();
+        if wanted.is_none_or(|wanted| wanted == segment.run_id()) {
+            segments.push(segment);
         }
     }
-    Ok(logs)
-}
-
-fn is_same(a: &Path, b: &Path) -> bool {
-    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+    Ok(segments)
 }
 
 /// The id of the merged run.

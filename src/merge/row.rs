@@ -2,25 +2,9 @@
 
 use super::files::Renames;
 use crate::json::number;
-use crate::record::{HistoryView, ItemValue, RecordKind};
-use crate::rewrite::{Fate, Item, put_item, set_bytes, set_uint, splice_items};
-use crate::wire::{Fields, Malformed};
-
-/// The steps of the rows of one segment, in file order.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Steps {
-    last: Option<i64>,
-}
-
-impl Steps {
-    /// The step of the next row: the one it states, else the one behind the highest so far, as the run
-    /// model counts.
-    pub(super) fn next(&mut self, stated: Option<i64>) -> i64 {
-        let step = stated.unwrap_or_else(|| self.last.map_or(0, |last| last.saturating_add(1)));
-        self.last = Some(self.last.map_or(step, |last| last.max(step)));
-        step
-    }
-}
+use crate::record::ItemValue;
+use crate::rewrite::{Fate, Item, put_row};
+use crate::wire::Malformed;
 
 /// What changes in the rows of a segment.
 #[derive(Debug)]
@@ -43,13 +27,8 @@ impl Change<'_> {
         step: i64,
         out: &mut Vec<u8>,
     ) -> Result<u64, Malformed> {
-        let (mut states_step, mut renamed) = (false, 0);
-        let mut items = Vec::with_capacity(body.len() + 16);
-        splice_items(RecordKind::History, body, &mut items, |item, out| {
-            if item.is("_step") {
-                states_step = true;
-                return put_step(&item, step, out);
-            }
+        let mut renamed = 0;
+        put_row(body, Some(step), out, |item, out| {
             if item.is("_runtime") {
                 return self.put_runtime(&item, out);
             }
@@ -57,18 +36,6 @@ impl Change<'_> {
             renamed += u64::from(fate == Fate::Drop);
             Ok::<_, Malformed>(fate)
         })?;
-        let view = HistoryView::new(body);
-        let field = view.step_field()?;
-        if field.is_none() && states_step {
-            out.extend_from_slice(&items);
-            return Ok(renamed);
-        }
-        if !states_step {
-            put_item(ITEM, ["_step"], &step.to_string(), &mut items);
-        }
-        let mut message = Vec::new();
-        set_uint(step_message(body), NUM, (step != 0).then_some(step as u64), &mut message)?;
-        set_bytes(&items, STEP, Some(&message), out)?;
         Ok(renamed)
     }
 
@@ -97,24 +64,6 @@ impl Change<'_> {
         ItemValue::Number(((runtime + self.runtime_offset) * 1e9).round() / 1e9)
     }
 }
-
-fn put_step(item: &Item<'_>, step: i64, out: &mut Vec<u8>) -> Result<Fate, Malformed> {
-    if item.view.value.as_integer() == Some(step) {
-        return Ok(Fate::Keep);
-    }
-    item.put_with_value(ItemValue::Integer(step), out)?;
-    Ok(Fate::Drop)
-}
-
-/// The row's step as a message, for what it may hold beside the number.
-fn step_message(body: &[u8]) -> &[u8] {
-    let steps = Fields::new(body).flatten().filter(|field| field.number == STEP);
-    steps.last().and_then(|field| field.value.bytes()).unwrap_or_default()
-}
-
-const ITEM: u32 = 1;
-const STEP: u32 = 2;
-const NUM: u32 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -174,12 +123,5 @@ mod tests {
             9,
             &row(&[("a", "1"), ("_step", "9")], Some(9)),
         );
-    }
-
-    #[test]
-    fn steps_that_are_not_stated_are_counted_on_from_the_highest() {
-        let mut steps = Steps::default();
-        let stated = [None, None, Some(7), Some(3), None];
-        assert_eq!(stated.map(|stated| steps.next(stated)), [0, 1, 7, 3, 8]);
     }
 }

@@ -2,19 +2,19 @@
 
 use super::place::{Extent, StepRange};
 use crate::error::{Error, Result};
-use crate::framing::Tail;
-use crate::io::GapReport;
 use crate::json::Value;
 use crate::log::{LogFile, Reader};
 use crate::record::{RawRecord, RecordKind};
+use crate::rewrite::{Damage, run_id};
 use crate::run::RunState;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a segment comes to.
 #[derive(Debug)]
 pub(super) struct Segment {
+    /// What it is called in reports: `segment 1`, or `rank 0`.
+    pub(super) label: String,
     pub(super) log: PathBuf,
     pub(super) bytes: u64,
     pub(super) records: u64,
@@ -31,30 +31,12 @@ pub(super) struct Segment {
     pub(super) damage: Damage,
 }
 
-/// What could not be read of a segment.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Damage {
-    /// Bytes that hold no record.
-    pub gaps: GapReport,
-    /// Records whose bytes are not what they should be.
-    pub undecodable: u64,
-    /// How the log ends; within a record if its run was killed.
-    pub tail: Option<Tail>,
-}
-
-impl Damage {
-    /// Whether anything that was in the log is lost. The unfinished end of a log was never whole.
-    pub const fn is_lossy(&self) -> bool {
-        self.gaps.is_lossy() || self.undecodable > 0
-    }
-}
-
 impl Segment {
     /// Reads the log, past any damage.
     pub(super) fn read(log: &LogFile) -> Result<Self> {
         let path = &log.path;
         let mut segment = Self {
+            label: String::new(),
             log: path.clone(),
             bytes: log.size,
             records: 0,
@@ -73,8 +55,7 @@ impl Segment {
                 segment.damage.undecodable += 1;
             }
         }
-        segment.damage.gaps = reader.gaps().clone();
-        segment.damage.tail = reader.tail();
+        segment.damage.note(&reader);
         Ok(segment)
     }
 
@@ -101,13 +82,9 @@ impl Segment {
         Ok(())
     }
 
-    /// The run it is of: as its records say, else as the name of the log does (`run-<id>.wandb`).
+    /// The run it is of.
     pub(super) fn run_id(&self) -> &str {
-        let stem = || self.log.file_stem()?.to_str()?.strip_prefix("run-");
-        match self.state.info().run_id() {
-            "" => stem().unwrap_or_default(),
-            id => id,
-        }
+        run_id(self.state.info(), &self.log)
     }
 
     /// Unix seconds.
@@ -145,35 +122,6 @@ impl Segment {
         let parts = [dir, name(&self.log)];
         parts.into_iter().flatten().collect::<Vec<_>>().join("/")
     }
-
-    /// The leaves of the summary as its records have it.
-    pub(super) fn summary(&self) -> BTreeMap<Vec<String>, Value> {
-        leaves(self.state.summary())
-    }
-
-    /// The leaves of the summary its rows come to.
-    pub(super) fn summary_of_rows(&self) -> BTreeMap<Vec<String>, Value> {
-        leaves(self.rows.summary())
-    }
-}
-
-/// The values of a tree that are no objects, or empty ones, by path.
-pub(super) fn leaves(tree: Value) -> BTreeMap<Vec<String>, Value> {
-    fn walk(value: Value, path: &mut Vec<String>, found: &mut BTreeMap<Vec<String>, Value>) {
-        match value {
-            Value::Object(members) if path.is_empty() || !members.is_empty() => {
-                for (key, value) in members {
-                    path.push(key);
-                    walk(value, path, found);
-                    path.pop();
-                }
-            }
-            value => drop(found.insert(path.clone(), value)),
-        }
-    }
-    let mut found = BTreeMap::new();
-    walk(tree, &mut Vec::new(), &mut found);
-    found
 }
 
 /// Where `wandb sync` placed the first step of the log `path`, which it keeps in `<log>.syncstate`.

@@ -1,77 +1,38 @@
 //! The summary of the merged run.
 //!
 //! The rows that are kept make it, by the metric definitions, as they would have if one process had
-//! written them all. Beyond that a program may have set values of its own: those that differ from what the
-//! rows of their segment come to. Such a value stands unless a newer segment has the key too.
+//! written them all. Of the values that a program set itself one stands unless a newer segment has the key
+//! too.
 
-use super::segment::{Segment, leaves};
+use super::segment::Segment;
 use crate::json::Value;
+use crate::rewrite::{Leaves, OwnSummary, leaves};
 use crate::run::RunState;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 
-type Leaves = BTreeMap<Vec<String>, Value>;
-
-/// What a segment's summary has that its rows do not explain.
-#[derive(Debug, Default)]
-struct Own {
-    set: Leaves,
-    /// Keys its rows have and its summary lacks.
-    removed: BTreeSet<Vec<String>>,
-    /// Every key it has.
-    keys: BTreeSet<Vec<String>>,
-}
-
-impl Own {
-    fn of(segment: &Segment) -> Self {
-        let of_rows = segment.summary_of_rows();
-        let mut keys: BTreeSet<_> = of_rows.keys().cloned().collect();
-        // A log without summary records, as of a killed run of 0.17 and older, sets nothing.
-        if segment.state.summary().as_object().is_none_or(BTreeMap::is_empty) {
-            return Self { keys, ..Self::default() };
-        }
-        let summary = segment.summary();
-        let whole = !segment.damage.is_lossy();
-        let missing = of_rows.keys().filter(|path| whole && !summary.contains_key(*path));
-        let removed = missing.filter(|path| !is_reserved(path)).cloned().collect();
-        keys.extend(summary.keys().cloned());
-        let is_own = |(path, value): &(Vec<String>, Value)| {
-            !is_reserved(path) && of_rows.get(path).is_none_or(|other| !is_equal(value, other))
-        };
-        Self { set: summary.into_iter().filter(is_own).collect(), removed, keys }
-    }
-}
-
-/// The leaves of the merged summary: `kept` has all rows that are kept.
+/// The leaves of the merged summary: `kept` has all rows that are kept. `path` says where in the merged run
+/// a value of a segment is, and `value` what it is there.
 pub(super) fn summary(
     segments: &[Segment],
     kept: &RunState,
-    renamed: impl Fn(usize, Value) -> Value,
+    path: impl Fn(usize, &[String]) -> Vec<String>,
+    value: impl Fn(usize, &Value) -> Value,
 ) -> Leaves {
+    let own = |segment: &Segment| {
+        OwnSummary::of(&segment.state, &segment.rows, !segment.damage.is_lossy())
+    };
+    let own: Vec<_> = segments.iter().map(own).collect();
+    let keys = |(i, own): (usize, &OwnSummary)| own.keys().map(|key| path(i, key)).collect();
+    let keys: Vec<BTreeSet<_>> = own.iter().enumerate().map(keys).collect();
     let mut merged = leaves(kept.summary());
-    let own: Vec<Own> = segments.iter().map(Own::of).collect();
     for (i, segment) in own.iter().enumerate() {
-        let newer = own.get(i + 1..).unwrap_or_default();
-        let is_free = |path: &Vec<String>| !newer.iter().any(|newer| newer.keys.contains(path));
-        for path in segment.removed.iter().filter(|path| is_free(path)) {
-            merged.remove(path);
-        }
-        for (path, value) in segment.set.iter().filter(|(path, _)| is_free(path)) {
-            // A value and what is below it exclude each other.
-            merged.retain(|other, _| !other.starts_with(path) && !path.starts_with(other));
-            merged.insert(path.clone(), renamed(i, value.clone()));
-        }
+        let newer = keys.get(i + 1..).unwrap_or_default();
+        let place = |key: &[String]| {
+            let key = path(i, key);
+            Ok::<_, Infallible>((!newer.iter().any(|newer| newer.contains(&key))).then_some(key))
+        };
+        let Ok(()) = segment.apply(&mut merged, place, |own| value(i, own));
     }
     merged
-}
-
-/// Whether two values are the same but for how their numbers are written.
-fn is_equal(a: &Value, b: &Value) -> bool {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(a), Some(b)) => a == b || (a.is_nan() && b.is_nan()),
-        _ => a == b,
-    }
-}
-
-fn is_reserved(path: &[String]) -> bool {
-    path.first().is_some_and(|key| ["_step", "_runtime", "_timestamp", "_wandb"].contains(&&**key))
 }

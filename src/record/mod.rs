@@ -8,12 +8,14 @@ mod history;
 mod key;
 mod kind;
 pub mod render;
+mod rule;
 
 pub use filter::KeyFilter;
 pub(crate) use history::read_step;
 pub use history::{HistoryItem, HistoryView, ItemValue, KeyPath};
 pub use key::{join_key, split_key};
 pub use kind::RecordKind;
+pub use rule::KeyRule;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::framing::Span;

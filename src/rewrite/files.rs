@@ -119,6 +119,12 @@ pub fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// A path within `files/` as records have it, with slashes.
+pub(crate) fn with_slashes(name: &Path) -> String {
+    let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}
+
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut source = File::open(from).map_err(|error| Error::io("open", from, error))?;
     let copied = File::create_new(to).and_then(|mut file| {

@@ -102,6 +102,14 @@ impl<W: Write> Rewriter<W> {
         self.add(kind, &message.encode_to_vec())
     }
 
+    /// Hands everything written so far to the sink.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn flush(&mut self) -> Result<()> {
+        self.log.flush()
+    }
+
     /// What was added so far.
     pub const fn written(&self) -> Written {
         self.counts

@@ -1,6 +1,7 @@
 //! The output of a rewrite: a run directory or a single log, which gets its name when it is proven.
 
 use super::files::FilesDir;
+use super::naming::file_name;
 use super::rewriter::{Rewriter, Written};
 use crate::error::{Error, Result};
 use crate::io::{StagedDir, StagedFile};
@@ -64,8 +65,7 @@ impl Staged {
         let files = dir.path().join("files");
         fs::create_dir(&files).map_err(|error| Error::io("create", &files, error))?;
         let log = Rewriter::new(LogWriter::create(dir.path().join(PART))?);
-        // Ids come from logs, and must not lead elsewhere.
-        let log_name = format!("run-{}.wandb", id.replace(['/', '\\', '\0'], "_"));
+        let log_name = format!("run-{}.wandb", file_name(id));
         Ok(Self { log, files: Some(FilesDir::new(files)), place: Place::Run { dir, log_name } })
     }
 
@@ -115,6 +115,22 @@ impl Proven {
     /// What was written.
     pub const fn written(&self) -> Written {
         self.written
+    }
+
+    /// Where the run directory, or the log, stands for now.
+    pub fn path(&self) -> &Path {
+        match &self.place {
+            Place::Run { dir, .. } => dir.path(),
+            Place::Log(file) => file.path(),
+        }
+    }
+
+    /// Where the log stands for now.
+    pub fn log_path(&self) -> PathBuf {
+        match &self.place {
+            Place::Run { dir, log_name } => dir.path().join(log_name),
+            Place::Log(file) => file.path().to_owned(),
+        }
     }
 
     /// Gives it its name, and returns it. What has come to exist there in the meantime is not replaced.

@@ -321,7 +321,11 @@ impl Upload<'_> {
                         self.plan.done(ticket, outcome);
                     }
                 } else if under_way == 0 {
-                    let reason = if self.session.sender.is_stopped() { "interrupted" } else { "the sync is stuck" };
+                    let reason = if self.session.sender.is_stopped() {
+                        "interrupted"
+                    } else {
+                        "the sync is stuck"
+                    };
                     return Err(Error::misuse(reason).at(self.log));
                 } else {
                     under_way -= self.wait(&outcomes)?;
@@ -341,7 +345,8 @@ impl Upload<'_> {
     }
 
     fn wait(&mut self, outcomes: &Receiver<(Ticket, Outcome)>) -> Result<usize> {
-        let received = outcomes.recv().map_err(|_| Error::misuse("a thread of the sync ended early"))?;
+        let received =
+            outcomes.recv().map_err(|_| Error::misuse("a thread of the sync ended early"))?;
         self.plan.tick(self.session.sender.now());
         self.plan.done(received.0, received.1);
         if !self.told && !self.plan.ledger().run.is_empty() {
@@ -375,11 +380,14 @@ impl Upload<'_> {
                     let gaps = reader.gaps();
                     if gaps.is_lossy() {
                         let bytes: u64 = gaps.bytes();
-                        self.plan.note(format!("the log is damaged: {bytes} bytes of it hold no record"));
+                        self.plan.note(format!(
+                            "the log is damaged: {bytes} bytes of it hold no record"
+                        ));
                     }
                     if self.undecodable > 0 {
                         let count = self.undecodable;
-                        self.plan.note(format!("the log is damaged: {count} records are no messages"));
+                        self.plan
+                            .note(format!("the log is damaged: {count} records are no messages"));
                     }
                     self.plan.end(length);
                 }
@@ -434,7 +442,8 @@ impl Upload<'_> {
         let ledger = self.plan.ledger();
         self.file.save(ledger, durable)?;
         if durable && syncstate(self.log) != Some(ledger.starting_step) {
-            let text = format!("{{\"starting_step\":{},\"starting_runtime\":0}}", ledger.starting_step);
+            let text =
+                format!("{{\"starting_step\":{},\"starting_runtime\":0}}", ledger.starting_step);
             replace(&with_suffix(self.log, SYNCSTATE), text.as_bytes(), false)?;
         }
         Ok(())

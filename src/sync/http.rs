@@ -56,7 +56,8 @@ impl HttpTransport {
         } else if let Some(Some(proxy)) = server.proxies.get(secure) {
             let proxy = Proxy::new(proxy.expose());
             let name = if secure == 1 { "https_proxy" } else { "http_proxy" };
-            config = config.proxy(Some(proxy.map_err(|_| Error::setting(name, "is no proxy's URL"))?));
+            config =
+                config.proxy(Some(proxy.map_err(|_| Error::setting(name, "is no proxy's URL"))?));
         }
         let (agent, token) = (config.build().new_agent(), Mutex::new(None));
         Ok(Self { agent, server: server.clone(), token })
@@ -85,10 +86,15 @@ impl HttpTransport {
         }
         let length = request.body.len();
         builder = builder.header("Content-Length", length);
-        let malformed = |error: http::Error| TransportError::lasting(format!("malformed request: {error}"));
+        let malformed =
+            |error: http::Error| TransportError::lasting(format!("malformed request: {error}"));
         match &request.body {
-            Body::Json(bytes) => self.run(builder.body(bytes.as_slice()).map_err(malformed)?, request.kind),
-            Body::Bytes(bytes) => self.run(builder.body(&**bytes).map_err(malformed)?, request.kind),
+            Body::Json(bytes) => {
+                self.run(builder.body(bytes.as_slice()).map_err(malformed)?, request.kind)
+            }
+            Body::Bytes(bytes) => {
+                self.run(builder.body(&**bytes).map_err(malformed)?, request.kind)
+            }
             Body::File { path, offset, length } => {
                 let unreadable = |error: std::io::Error| {
                     TransportError::lasting(format!("cannot read {}: {error}", path.display()))
@@ -113,7 +119,9 @@ impl HttpTransport {
         let status = response.status().as_u16();
         let headers = response.headers().iter();
         let headers = headers
-            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .filter_map(|(name, value)| {
+                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+            })
             .collect();
         let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
         match body {
@@ -160,7 +168,10 @@ impl HttpTransport {
             expires_in: f64,
         }
         let identity = std::fs::read_to_string(path).map_err(|error| {
-            TransportError::lasting(format!("cannot read the identity token {}: {error}", path.display()))
+            TransportError::lasting(format!(
+                "cannot read the identity token {}: {error}",
+                path.display()
+            ))
         })?;
         let grant = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=";
         let form = format!("{grant}{}", super::server::path_part(identity.trim()));
@@ -170,12 +181,14 @@ impl HttpTransport {
             .map_err(|error| TransportError::lasting(error.to_string()))?;
         let answer = self.run(request, RequestKind::GraphQl("token exchange"))?;
         if !answer.is_success() {
-            let reason = format!("the identity token was refused: the server answered {}", answer.status);
+            let reason =
+                format!("the identity token was refused: the server answered {}", answer.status);
             let passing = answer.status == 429 || answer.status >= 500;
             return Err(TransportError { reason, temporary: passing });
         }
-        let granted: Granted = serde_json::from_slice(&answer.body)
-            .map_err(|_| TransportError::lasting("the answer to the identity token makes no sense"))?;
+        let granted: Granted = serde_json::from_slice(&answer.body).map_err(|_| {
+            TransportError::lasting("the answer to the identity token makes no sense")
+        })?;
         let seconds = (granted.expires_in - RENEW_BEFORE).clamp(0.0, 86_400.0);
         let renew = now + Duration::from_secs_f64(seconds);
         Ok(Token { text: Secret::new(granted.access_token), renew })
@@ -186,7 +199,9 @@ impl Transport for HttpTransport {
     fn send(&self, request: &Request) -> Result<Answer, TransportError> {
         let mut url = match &request.target {
             Target::Server(path) => format!("{}{path}", self.server.base),
-            Target::Signed(url) if url.starts_with("http://") || url.starts_with("https://") => url.clone(),
+            Target::Signed(url) if url.starts_with("http://") || url.starts_with("https://") => {
+                url.clone()
+            }
             Target::Signed(_) => {
                 return Err(TransportError::lasting("the server named an upload URL that is none"));
             }
@@ -204,7 +219,8 @@ impl Transport for HttpTransport {
                     "the server redirects to {to}, which must not get the key; set WANDB_BASE_URL to it if it is meant"
                 )));
             }
-            if !next.starts_with("http") || (url.starts_with("https") && !next.starts_with("https")) {
+            if !next.starts_with("http") || (url.starts_with("https") && !next.starts_with("https"))
+            {
                 return Err(TransportError::lasting("the server redirects to what is no safe URL"));
             }
             url = next;

@@ -158,7 +158,8 @@ impl LedgerFile {
 
     /// Replaces the ledger. `durable` has it on the disk before this returns.
     pub(crate) fn save(&self, ledger: &Ledger, durable: bool) -> Result<()> {
-        let text = serde_json::to_vec_pretty(ledger).map_err(|error| Error::io("write", &self.path, error.into()))?;
+        let text = serde_json::to_vec_pretty(ledger)
+            .map_err(|error| Error::io("write", &self.path, error.into()))?;
         replace(&self.path, &text, durable)
     }
 
@@ -181,7 +182,8 @@ fn read(path: &Path) -> Result<Option<Ledger>> {
         Err(error) => return Err(Error::io("read", path, error)),
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        let reason = format!("this ledger is damaged ({error}); move it away to compare with the server");
+        let reason =
+            format!("this ledger is damaged ({error}); move it away to compare with the server");
         Error::misuse(reason).at(path)
     })
 }
@@ -189,7 +191,8 @@ fn read(path: &Path) -> Result<Option<Ledger>> {
 /// Puts `bytes` in the place of a file, or makes it.
 pub(crate) fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
     let failed = |error| Error::io("write", path, error);
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let dir =
+        path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     if durable {

@@ -23,7 +23,8 @@ impl LocalFiles {
     pub(super) fn new(dir: &Path, options: &SyncOptions) -> Self {
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         let staged = options.staging.iter().cloned().chain(staging_dirs());
-        let allowed = [dir.to_owned()].into_iter().chain(options.allow.iter().cloned()).chain(staged);
+        let allowed =
+            [dir.to_owned()].into_iter().chain(options.allow.iter().cloned()).chain(staged);
         let allowed = allowed.filter_map(|dir| dir.canonicalize().ok()).collect();
         Self { dir: dir.to_owned(), allowed, staging: options.staging.clone(), console: None }
     }
@@ -54,7 +55,9 @@ impl LocalFiles {
             match path.canonicalize() {
                 Ok(resolved) => return self.check(path, resolved),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Unreadable::Failed(format!("{}: {error}", path.display()))),
+                Err(error) => {
+                    return Err(Unreadable::Failed(format!("{}: {error}", path.display())));
+                }
             }
         }
         Err(Unreadable::Missing)
@@ -115,7 +118,12 @@ fn read(path: &Path) -> io::Result<Measured> {
             }
         }
         if count == 0 {
-            return Ok(Measured { size, md5: whole.finalize().into(), parts, ..Measured::default() });
+            return Ok(Measured {
+                size,
+                md5: whole.finalize().into(),
+                parts,
+                ..Measured::default()
+            });
         }
     }
 }

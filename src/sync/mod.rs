@@ -59,7 +59,8 @@ pub use driver::{Event, sync};
 pub use http::HttpTransport;
 pub use options::{Stop, SyncOptions};
 pub use report::{
-    ArtifactReport, ArtifactStatus, FileReport, FileStatus, Receipt, RunReport, RunStatus, SyncReport,
+    ArtifactReport, ArtifactStatus, FileReport, FileStatus, Receipt, RunReport, RunStatus,
+    SyncReport,
 };
 pub use retry::Patience;
 pub use server::{Credentials, Secret, Server};

@@ -60,7 +60,7 @@ pub(super) fn select(paths: &[PathBuf], options: &SyncOptions) -> Selection {
 }
 
 fn logs(path: &Path, errors: &mut Vec<Error>) -> Vec<LogFile> {
-    let found = if path.is_dir() {
+    if path.is_dir() {
         let (mut found, failed) = log::find(path);
         errors.extend(failed);
         if found.is_empty() && path.file_name().is_some_and(|name| name == "files") {
@@ -73,8 +73,7 @@ fn logs(path: &Path, errors: &mut Vec<Error>) -> Vec<LogFile> {
         found
     } else {
         LogFile::at(path).map_err(|error| errors.push(error)).into_iter().collect()
-    };
-    found
+    }
 }
 
 /// What is the same for two paths to one file.

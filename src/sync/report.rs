@@ -182,7 +182,9 @@ impl ArtifactReport {
     pub fn problem(&self) -> Option<String> {
         match &self.status {
             ArtifactStatus::Stored | ArtifactStatus::Unchanged => None,
-            ArtifactStatus::Failed(why) => Some(format!("artifact {:?} is not stored: {why}", self.name)),
+            ArtifactStatus::Failed(why) => {
+                Some(format!("artifact {:?} is not stored: {why}", self.name))
+            }
         }
     }
 }

@@ -147,12 +147,9 @@ mod tests {
         let asked = |answer: &Answer, now| {
             Patience::default().next(RequestKind::FileStream, &Ok(answer.clone()), 1, 0.0, now)
         };
-        for (text, seconds) in [
-            ("1.5", 1.5),
-            ("0", 0.0),
-            ("99999", 900.0),
-            ("Thu, 01 Jan 1970 00:01:40 GMT", 60.0),
-        ] {
+        for (text, seconds) in
+            [("1.5", 1.5), ("0", 0.0), ("99999", 900.0), ("Thu, 01 Jan 1970 00:01:40 GMT", 60.0)]
+        {
             answer.headers = vec![("retry-after".into(), text.into())];
             let after = Duration::from_secs_f64(seconds);
             assert_eq!(asked(&answer, 40), Next::Again { after, asked: true }, "{text}");

@@ -63,14 +63,16 @@ impl<'a> Sender<'a> {
                 self.lock(&self.pauses).note(self.now(), answer);
             }
             let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-            let next = self.patience.next(request.kind, &result, tried, chance(), seconds.cast_signed());
+            let next =
+                self.patience.next(request.kind, &result, tried, chance(), seconds.cast_signed());
             let Next::Again { after, asked } = next else {
                 return result.map_err(|error| match tried {
                     1 => error.to_string(),
                     _ => format!("{error}, {tried} times"),
                 });
             };
-            let why = result.map_or_else(|error| error.to_string(), |answer| answer.status.to_string());
+            let why =
+                result.map_or_else(|error| error.to_string(), |answer| answer.status.to_string());
             (self.retried)(request.kind.name(), &why, after);
             if asked {
                 self.lock(&self.pauses).pause(self.now(), after);

@@ -117,7 +117,8 @@ impl Server {
         for (name, variable) in
             [("X-WANDB-USERNAME", "WANDB_USERNAME"), ("X-WANDB-USER-EMAIL", "WANDB_USER_EMAIL")]
         {
-            headers.push((name.to_owned(), Secret::new(environ.text(variable)?.unwrap_or_default())));
+            headers
+                .push((name.to_owned(), Secret::new(environ.text(variable)?.unwrap_or_default())));
         }
         let proxy = |name: &str| settings.get(name).map(Secret::new);
         let certificates = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
@@ -216,7 +217,11 @@ fn app_url(base: &str) -> String {
     base.replacen("://api.", "://app.", 1)
 }
 
-fn credentials(environ: &Environ, settings: &Settings, base: &str) -> Result<(Credentials, String)> {
+fn credentials(
+    environ: &Environ,
+    settings: &Settings,
+    base: &str,
+) -> Result<(Credentials, String)> {
     let key = environ.text("WANDB_API_KEY")?;
     let token = environ.path("WANDB_IDENTITY_TOKEN_FILE");
     match (key, token) {
@@ -236,7 +241,10 @@ fn credentials(environ: &Environ, settings: &Settings, base: &str) -> Result<(Cr
                 return Ok((Credentials::Key(check_key(&source, &key)?), source));
             }
             if let Some(key) = settings.get("api_key") {
-                return Ok((Credentials::Key(check_key("api_key", key)?), "the settings file".into()));
+                return Ok((
+                    Credentials::Key(check_key("api_key", key)?),
+                    "the settings file".into(),
+                ));
             }
             let reason = format!(
                 "there is no key for {}: set it, or put one into ~/.netrc (`wandb login` does)",
@@ -259,7 +267,10 @@ fn check_key(name: &str, key: &str) -> Result<Secret> {
         return Ok(Secret::new(key));
     }
     let length = secret.chars().count();
-    Err(Error::setting(name, format!("this is no API key: {length} characters, of at least 40 letters and digits")))
+    Err(Error::setting(
+        name,
+        format!("this is no API key: {length} characters, of at least 40 letters and digits"),
+    ))
 }
 
 /// The password of the host in the netrc file, and where that is.
@@ -267,7 +278,9 @@ fn netrc(environ: &Environ, base: &str) -> Result<Option<(PathBuf, String)>> {
     let home = home(environ);
     let candidates = match environ.path("NETRC") {
         Some(path) => vec![path],
-        None => [".netrc", "_netrc"].iter().filter_map(|name| Some(home.as_ref()?.join(name))).collect(),
+        None => {
+            [".netrc", "_netrc"].iter().filter_map(|name| Some(home.as_ref()?.join(name))).collect()
+        }
     };
     let Some(path) = candidates.into_iter().find(|path| path.exists()) else { return Ok(None) };
     let text = std::fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))?;
@@ -337,8 +350,9 @@ fn home(environ: &Environ) -> Option<PathBuf> {
 fn extra_headers(environ: &Environ) -> Result<Vec<(String, Secret)>> {
     let name = "WANDB_X_EXTRA_HTTP_HEADERS";
     let Some(text) = environ.text(name)? else { return Ok(Vec::new()) };
-    let headers: BTreeMap<String, String> = serde_json::from_str(text)
-        .map_err(|_| Error::setting(name, "must be a JSON object of texts, such as {\"X-A\":\"b\"}"))?;
+    let headers: BTreeMap<String, String> = serde_json::from_str(text).map_err(|_| {
+        Error::setting(name, "must be a JSON object of texts, such as {\"X-A\":\"b\"}")
+    })?;
     Ok(headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect())
 }
 
@@ -347,7 +361,9 @@ fn patience(environ: &Environ) -> Result<Patience> {
     let number = |name: &'static str| -> Result<Option<f64>> {
         let Some(text) = environ.text(name)? else { return Ok(None) };
         let number = text.trim().parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
-        number.map(Some).ok_or_else(|| Error::setting(name, format!("{text:?} is not a number of 0 or more")))
+        number
+            .map(Some)
+            .ok_or_else(|| Error::setting(name, format!("{text:?} is not a number of 0 or more")))
     };
     let mut patience = Patience::default();
     if let Some(retries) = number("WANDB_X_GRAPHQL_RETRY_MAX")? {
@@ -392,7 +408,9 @@ mod tests {
             let server = server(&[("WANDB_BASE_URL", base), ("WANDB_API_KEY", KEY)]).unwrap();
             assert_eq!(server.app, app);
         }
-        for bad in ["wandb.ai", "http://api.wandb.ai", "https://wandb.ai", "https://", "https://u:p@h"] {
+        for bad in
+            ["wandb.ai", "http://api.wandb.ai", "https://wandb.ai", "https://", "https://u:p@h"]
+        {
             assert!(server(&[("WANDB_BASE_URL", bad), ("WANDB_API_KEY", KEY)]).is_err(), "{bad}");
         }
     }

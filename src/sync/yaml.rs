@@ -59,7 +59,11 @@ fn scalar(value: &Value) -> String {
     match value {
         Value::Float(value) if value.is_nan() => ".nan".to_owned(),
         Value::Float(value) if value.is_infinite() => {
-            if *value > 0.0 { ".inf".to_owned() } else { "-.inf".to_owned() }
+            if *value > 0.0 {
+                ".inf".to_owned()
+            } else {
+                "-.inf".to_owned()
+            }
         }
         Value::String(value) => text(value),
         Value::Array(items) => {

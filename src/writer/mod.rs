@@ -34,6 +34,7 @@ mod tracker;
 
 pub use metrics::DefineMetric;
 pub use options::{Mode, WriterOptions};
+pub(crate) use settings::{id_fault, project_fault, tag_fault};
 pub use tracker::SummaryKind;
 
 use crate::error::{Error, ErrorKind, Result};

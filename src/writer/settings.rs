@@ -84,6 +84,14 @@ fn run_id(options: &WriterOptions, environ: &Environ) -> Result<String> {
         (None, Some(id)) => ("WANDB_RUN_ID", id),
         (None, None) => return random_id(),
     };
+    match id_fault(id) {
+        Some(wrong) => Err(Error::setting(name, wrong)),
+        None => Ok(id.to_owned()),
+    }
+}
+
+/// What keeps W&B, or the file system, from taking this run id.
+pub(crate) fn id_fault(id: &str) -> Option<String> {
     let wrong = if id.is_empty() {
         "a run id has at least one character".to_owned()
     } else if id.trim() != id {
@@ -97,9 +105,9 @@ fn run_id(options: &WriterOptions, environ: &Environ) -> Result<String> {
     } else if id.len() > ID_MAX {
         format!("a run id of {} bytes is too long for a file name; {ID_MAX} is the most", id.len())
     } else {
-        return Ok(id.to_owned());
+        return None;
     };
-    Err(Error::setting(name, wrong))
+    Some(wrong)
 }
 
 /// Eight characters of `a-z0-9`, as W&B makes them.
@@ -132,7 +140,7 @@ fn project(options: &WriterOptions, environ: &Environ) -> Result<String> {
 }
 
 /// What keeps W&B from taking this project name.
-pub(super) fn project_fault(project: &str) -> Option<String> {
+pub(crate) fn project_fault(project: &str) -> Option<String> {
     if matches!(project, "." | "..") {
         return Some(format!("{project:?} is no name but a directory"));
     }
@@ -159,9 +167,7 @@ fn tags(options: &WriterOptions, environ: &Environ) -> Result<Vec<String>> {
     };
     let mut tags: Vec<String> = Vec::new();
     for tag in given {
-        let length = tag.chars().count();
-        if !(1..=64).contains(&length) {
-            let wrong = format!("tag {tag:?} has {length} characters; a tag has 1 to 64");
+        if let Some(wrong) = tag_fault(tag) {
             return Err(Error::setting(name, wrong));
         }
         if tags.iter().all(|earlier| earlier != tag) {
@@ -169,6 +175,13 @@ fn tags(options: &WriterOptions, environ: &Environ) -> Result<Vec<String>> {
         }
     }
     Ok(tags)
+}
+
+/// What keeps W&B from taking this tag.
+pub(crate) fn tag_fault(tag: &str) -> Option<String> {
+    let length = tag.chars().count();
+    let fits = (1..=64).contains(&length);
+    (!fits).then(|| format!("tag {tag:?} has {length} characters; a tag has 1 to 64"))
 }
 
 /// With what W&B puts around an id, the longest names in a run directory stay below 255 bytes.

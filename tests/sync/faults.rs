@@ -27,7 +27,10 @@ fn what_will_not_pass_is_told_and_leaves_no_mark() {
             scene.server.inject(Fault::status(status).operation(operation).forever());
             let report = scene.sync();
             let run = only(&report);
-            assert!(matches!(run.status, RunStatus::Failed | RunStatus::Partly), "{status} {operation}");
+            assert!(
+                matches!(run.status, RunStatus::Failed | RunStatus::Partly),
+                "{status} {operation}"
+            );
             assert!(run.problems[0].contains(&status.to_string()), "{:?}", run.problems);
             assert!(!is_marked(&log));
 
@@ -64,7 +67,8 @@ fn a_refusal_with_status_200_is_a_refusal() {
 
 #[test]
 fn lost_answers_and_lost_connections_double_nothing() {
-    for fault in [Fault::drop_connection(), Fault::cut_answer(), Fault::drop_connection().applied()] {
+    for fault in [Fault::drop_connection(), Fault::cut_answer(), Fault::drop_connection().applied()]
+    {
         for target in [Target::Graphql, Target::Filestream, Target::RunUpload] {
             let scene = Scene::new();
             scene.run("r1", 4);

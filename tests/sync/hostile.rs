@@ -11,7 +11,9 @@ fn the_key_does_not_follow_a_redirect_to_another_host() {
     scene.run("r1", 1);
     let to = format!("{}/graphql", elsewhere.server.url());
     for status in [301, 307, 308] {
-        scene.server.inject(Fault::status(status).header("Location", &to).operation("upsertBucket"));
+        scene
+            .server
+            .inject(Fault::status(status).header("Location", &to).operation("upsertBucket"));
         let report = scene.sync();
         assert_eq!(only(&report).status, RunStatus::Failed);
         assert!(only(&report).problems[0].contains("redirects"), "{report:?}");
@@ -21,7 +23,9 @@ fn the_key_does_not_follow_a_redirect_to_another_host() {
 
 #[test]
 fn answers_of_the_wrong_shape_are_refused() {
-    for body in ["", "[]", "{\"data\":{\"upsertBucket\":{\"bucket\":{\"id\":{},\"name\":1}}}}", "\u{0}"] {
+    for body in
+        ["", "[]", "{\"data\":{\"upsertBucket\":{\"bucket\":{\"id\":{},\"name\":1}}}}", "\u{0}"]
+    {
         let scene = Scene::new();
         scene.run("r1", 1);
         scene.server.inject(Fault::status(200).body(body).operation("upsertBucket"));

@@ -13,9 +13,7 @@ mod written;
 use server::Server;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wandb_offline::sync::{
-    HttpTransport, RunReport, Secret, Stop, SyncOptions, SyncReport, sync,
-};
+use wandb_offline::sync::{HttpTransport, RunReport, Secret, Stop, SyncOptions, SyncReport, sync};
 use wandb_offline::writer::WriterOptions;
 
 /// A directory `wandb/` with runs, and the server they go to.
@@ -75,7 +73,9 @@ impl Scene {
     }
 
     fn sync_as(&self, options: &SyncOptions) -> SyncReport {
-        let mut to = wandb_offline::sync::Server::new(self.server.url(), Secret::new("k".repeat(40))).unwrap();
+        let mut to =
+            wandb_offline::sync::Server::new(self.server.url(), Secret::new("k".repeat(40)))
+                .unwrap();
         to.patience = to.patience.waiting_at_most(Duration::from_millis(1));
         let transport = HttpTransport::new(&to).unwrap();
         sync(&[self.root()], &to, &transport, options, &Stop::new(), &|_| {})
@@ -86,9 +86,14 @@ impl Scene {
     fn has_rows(&self, rows: u64) {
         let state = self.server.state();
         let run = state.run();
-        let steps: Vec<_> = run.history().iter().map(|row| row["_step"].as_u64().unwrap()).collect();
+        let steps: Vec<_> =
+            run.history().iter().map(|row| row["_step"].as_u64().unwrap()).collect();
         assert!(steps.iter().copied().eq(0..rows), "{steps:?}");
-        assert!(!run.counts.rewritten_different.contains_key("wandb-history.jsonl"), "{:?}", run.counts);
+        assert!(
+            !run.counts.rewritten_different.contains_key("wandb-history.jsonl"),
+            "{:?}",
+            run.counts
+        );
         assert!(run.counts.gaps.is_empty(), "{:?}", run.counts);
         assert_eq!(state.violations, [""; 0]);
     }

@@ -1,5 +1,9 @@
 //! What both programs share: how they end and how they show text that comes from data.
 
+mod key_rule;
+
+pub(crate) use key_rule::key_rule;
+
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

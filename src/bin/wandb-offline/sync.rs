@@ -89,7 +89,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     };
     let server = Server::from_env()?;
     if server.is_in_the_open() {
-        complain(PROGRAM, &format!("warning: {} is not encrypted; the key can be read on the way", server.base));
+        complain(
+            PROGRAM,
+            &format!("warning: {} is not encrypted; the key can be read on the way", server.base),
+        );
     }
     let transport = HttpTransport::new(&server)?;
     let stop = Arc::new(Stop::new());
@@ -141,7 +144,10 @@ fn everything(args: &Args) -> Result<PathBuf> {
         return Ok(dir);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Error::setting("PATHS", "name what to upload, or say --yes for all of ./wandb"));
+        return Err(Error::setting(
+            "PATHS",
+            "name what to upload, or say --yes for all of ./wandb",
+        ));
     }
     eprint!("Upload all runs in ./wandb? [y/N] ");
     let mut answer = String::new();
@@ -154,7 +160,8 @@ fn everything(args: &Args) -> Result<PathBuf> {
 
 fn renamed(text: &str) -> std::result::Result<(String, String), String> {
     let pair = text.split_once('=').map(|(old, new)| (old.to_owned(), new.to_owned()));
-    pair.filter(|(old, _)| !old.is_empty()).ok_or_else(|| format!("{text:?} should look like old=new"))
+    pair.filter(|(old, _)| !old.is_empty())
+        .ok_or_else(|| format!("{text:?} should look like old=new"))
 }
 
 /// At the first interrupt nothing more is sent; the second one is obeyed at once.
@@ -177,7 +184,9 @@ fn tell(args: &Args, event: &Event<'_>) {
         return;
     }
     match event {
-        Event::Created { log, url } if args.verbose => complain(PROGRAM, &format!("{} -> {url}", log.display())),
+        Event::Created { log, url } if args.verbose => {
+            complain(PROGRAM, &format!("{} -> {url}", log.display()))
+        }
         Event::Waiting { what, why, time } => {
             let seconds = time.as_secs_f64();
             complain(PROGRAM, &format!("{what}: {why}; trying again in {seconds:.1} s"));

@@ -1,10 +1,10 @@
 //! How to convert.
 
+use super::keys::unknown_place;
 use crate::error::{Error, Result};
-use std::fmt;
+use crate::record::KeyRule;
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// How to convert log directories.
 #[derive(Clone, Debug)]
@@ -88,51 +88,16 @@ impl Options {
         if self.tags.iter().any(|tag| tag.is_empty() || tag.chars().count() > 64) {
             return Err(Error::setting("tag", "want 1 to 64 characters"));
         }
+        if let Some(place) = unknown_place(&self.name_template) {
+            let rule = format!("no {place:?}; want {{run}}, {{logdir}} or {{parent}}");
+            return Err(Error::setting("name template", rule));
+        }
         Ok(())
     }
 
     pub(super) fn job_count(&self) -> usize {
         let all = || std::thread::available_parallelism().map_or(1, NonZero::get);
         self.jobs.map_or_else(all, NonZero::get)
-    }
-}
-
-/// Which tags are carried, and under which keys; by default all, under their own names.
-///
-/// A rule is asked once for each tag, with the sub-directory's name in front if runs are merged. Tags
-/// that it gives the same key fail the run, for their points would be mixed up. Hyperparameters and
-/// layouts have no key and are not asked about.
-///
-/// ```
-/// use wandb_offline::convert::tensorboard::{KeyRule, Options};
-///
-/// let key_rule = KeyRule::new(|tag| {
-///     (!tag.starts_with("debug/")).then(|| tag.replace("epoch_", "epoch/"))
-/// });
-/// let options = Options { key_rule, ..Options::default() };
-/// ```
-#[derive(Clone, Default)]
-pub struct KeyRule(Option<Arc<Rule>>);
-
-type Rule = dyn Fn(&str) -> Option<String> + Send + Sync;
-
-impl KeyRule {
-    /// The rule: the key of a tag, or `None` to leave it out.
-    pub fn new(rule: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(rule)))
-    }
-
-    pub(super) fn key(&self, tag: &str) -> Option<String> {
-        match &self.0 {
-            Some(rule) => rule(tag),
-            None => Some(tag.to_owned()),
-        }
-    }
-}
-
-impl fmt::Debug for KeyRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "KeyRule(..)" } else { "KeyRule(all)" })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Progress;
 use super::config::HParams;
-use super::options::{KeyRule, Options, Restart};
+use super::options::{Options, Restart};
 use super::payload::Sources;
 use super::plan::Group;
 use super::points::{Kind, Point, PointStore};
@@ -16,6 +16,7 @@ use crate::event::{
 use crate::framing::tfrecord::HEADER_LEN;
 use crate::framing::{Span, Tail, TailKind};
 use crate::limits::Limits;
+use crate::record::KeyRule;
 use crate::tfevents::{EventReader, EventReaderOptions, Sample, SeriesTable};
 use std::path::Path;
 

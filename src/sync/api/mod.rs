@@ -13,9 +13,7 @@
 mod answers;
 mod graphql;
 
-pub(crate) use answers::{
-    Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, read,
-};
+pub(crate) use answers::{Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, read};
 pub(crate) use graphql::{Operation, operations};
 
 use std::path::PathBuf;

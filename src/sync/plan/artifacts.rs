@@ -76,7 +76,12 @@ impl Artifacts {
         None
     }
 
-    pub(super) fn measured(&mut self, at: usize, entry: usize, found: Result<Measured, Unreadable>) {
+    pub(super) fn measured(
+        &mut self,
+        at: usize,
+        entry: usize,
+        found: Result<Measured, Unreadable>,
+    ) {
         if let Some(artifact) = self.artifacts.get_mut(at) {
             artifact.measured(entry, found);
         }
@@ -102,7 +107,11 @@ impl Artifacts {
         let report = |artifact: &Artifact| {
             let (name, status) = (artifact.record().name.clone(), artifact.status());
             let kind = artifact.record().r#type.clone();
-            ArtifactReport { name, kind, status: status.unwrap_or(ArtifactStatus::Failed("not sent".into())) }
+            ArtifactReport {
+                name,
+                kind,
+                status: status.unwrap_or_else(|| ArtifactStatus::Failed("not sent".into())),
+            }
         };
         self.artifacts.iter().map(report).collect()
     }

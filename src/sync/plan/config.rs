@@ -75,7 +75,9 @@ fn numbered(ty: &MessageType, message: &[u8]) -> Value {
     for field in Fields::new(message).map_while(Result::ok) {
         let Some(known) = ty.field(field.number) else { continue };
         let value = match (known.kind, field.value) {
-            (Kind::String, WireValue::Bytes(bytes)) => String::from_utf8_lossy(bytes).as_ref().into(),
+            (Kind::String, WireValue::Bytes(bytes)) => {
+                String::from_utf8_lossy(bytes).as_ref().into()
+            }
             (Kind::Message(inner), WireValue::Bytes(bytes)) if is_flags(inner) => flags(bytes),
             (Kind::Message(inner), WireValue::Bytes(bytes)) => numbered(inner, bytes),
             _ => continue,
@@ -226,7 +228,7 @@ mod tests {
         for record_type in records {
             let record = pb::Record { record_type: Some(record_type), ..Default::default() };
             let bytes = record.encode_to_vec();
-            run.apply(&RawRecord::new(Span { offset: 0, end: 0 }, &bytes)).unwrap();
+            run.apply(&RawRecord::new(Span { offset: 0, length: 0 }, &bytes)).unwrap();
         }
         run
     }
@@ -244,7 +246,7 @@ mod tests {
         let config = config(&run, None).to_string();
         assert_eq!(
             config,
-            r#"{"_wandb":{"value":{"cli_version":"0.31.0","m":[],"t":{"1":[3],"3":[2,4],"5":"0.31.0","9":{"1":"x"}}}}}"#
+            r#"{"_wandb":{"value":{"cli_version":"0.31.0","m":[],"t":{"1":[1],"3":[2,4],"5":"0.31.0","9":{"1":"x"}}}}}"#
         );
     }
 
@@ -305,7 +307,8 @@ mod tests {
         };
         let record = pb::ConfigRecord { update: vec![item("lr", "0.1")], ..Default::default() };
         let run = run(vec![RecordType::Config(record)]);
-        let before = r#"{"lr":{"value":9},"old":{"value":1},"_wandb":{"value":{"viz":2,"t":{"5":"x"}}}}"#;
+        let before =
+            r#"{"lr":{"value":9},"old":{"value":1},"_wandb":{"value":{"viz":2,"t":{"5":"x"}}}}"#;
         assert_eq!(
             config(&run, Some(&Value::parse(before).unwrap())).to_string(),
             r#"{"_wandb":{"value":{"m":[],"t":{},"viz":2}},"lr":{"value":0.1},"old":{"value":1}}"#

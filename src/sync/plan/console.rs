@@ -3,7 +3,7 @@
 //! The official client stamps each line with the time of the sync. Here it is the time at which the line
 //! was begun, as the log has it: the truth, and the same at each sync.
 
-use crate::json::{put_str, Value};
+use crate::json::{Value, put_str};
 use crate::run::{ConsoleLine, Stream};
 use prost_types::Timestamp;
 

@@ -66,7 +66,9 @@ impl Files {
         }
         let state = match is_contained(name) {
             true => State::New,
-            false => State::Done(FileStatus::Refused("its name leads out of the run's files".into())),
+            false => {
+                State::Done(FileStatus::Refused("its name leads out of the run's files".into()))
+            }
         };
         self.by_name.insert(name.to_owned(), self.files.len());
         let (size, md5) = (0, String::new());
@@ -90,14 +92,16 @@ impl Files {
             return Some(FileStep::Measure(at, local.clone()));
         }
         if self.sending < AT_ONCE
-            && let Some(at) = self.files.iter().position(|file| matches!(file.state, State::Placed(..)))
+            && let Some(at) =
+                self.files.iter().position(|file| matches!(file.state, State::Placed(..)))
         {
             return self.put(at);
         }
         if self.asking || (all && self.files.iter().any(measuring)) {
             return None;
         }
-        let ready = |(at, file): (usize, &Upload)| matches!(file.state, State::Ready(_)).then_some(at);
+        let ready =
+            |(at, file): (usize, &Upload)| matches!(file.state, State::Ready(_)).then_some(at);
         let ready: Vec<_> = self.files.iter().enumerate().filter_map(ready).take(BATCH).collect();
         if ready.is_empty() || (!all && ready.len() < BATCH) {
             return None;
@@ -117,7 +121,8 @@ impl Files {
 
     fn put(&mut self, at: usize) -> Option<FileStep> {
         let file = self.files.get_mut(at)?;
-        let State::Placed(body, url, headers) = std::mem::replace(&mut file.state, State::New) else {
+        let State::Placed(body, url, headers) = std::mem::replace(&mut file.state, State::New)
+        else {
             return None;
         };
         file.state = State::Sending(body.clone());
@@ -157,11 +162,15 @@ impl Files {
         };
         for &at in asked {
             let Some(file) = self.files.get_mut(at) else { continue };
-            let State::Asked(body) = std::mem::replace(&mut file.state, State::New) else { continue };
+            let State::Asked(body) = std::mem::replace(&mut file.state, State::New) else {
+                continue;
+            };
             file.state = match (&error, urls.remove(&file.name).flatten()) {
                 (Some(error), _) => State::Done(FileStatus::Failed(error.clone())),
                 (None, Some(url)) => State::Placed(body, url, headers.clone()),
-                (None, None) => State::Done(FileStatus::Failed("the server gave no URL for it".into())),
+                (None, None) => {
+                    State::Done(FileStatus::Failed("the server gave no URL for it".into()))
+                }
             };
         }
     }
@@ -178,10 +187,13 @@ impl Files {
                 self.untold.push(file.name.clone());
                 State::Done(FileStatus::Stored)
             }
-            Ok(answer) if is_expired(answer.status) && file.asked < URLS_AT_MOST => State::Ready(body),
-            Ok(answer) => {
-                State::Done(FileStatus::Failed(format!("the upload was answered {}", answer.status)))
+            Ok(answer) if is_expired(answer.status) && file.asked < URLS_AT_MOST => {
+                State::Ready(body)
             }
+            Ok(answer) => State::Done(FileStatus::Failed(format!(
+                "the upload was answered {}",
+                answer.status
+            ))),
             Err(reason) => State::Done(FileStatus::Failed(reason.clone())),
         };
     }
@@ -265,9 +277,19 @@ mod tests {
         for name in ["a", "media/images/x ?*[]1.png", "..a/b.", "code/a:b", "日/本"] {
             assert!(is_contained(name), "{name}");
         }
-        for name in
-            ["", "/etc/passwd", "..", "a/../b", "./a", "a//b", "..\\x", "\\\\host\\x", "C:\\x", "C:x", "a\0"]
-        {
+        for name in [
+            "",
+            "/etc/passwd",
+            "..",
+            "a/../b",
+            "./a",
+            "a//b",
+            "..\\x",
+            "\\\\host\\x",
+            "C:\\x",
+            "C:x",
+            "a\0",
+        ] {
             assert!(!is_contained(name), "{name:?}");
         }
     }

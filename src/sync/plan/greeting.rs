@@ -85,7 +85,9 @@ impl Plan {
             None => Question::Upsert,
         });
         // A fork goes on with the steps of the run it leaves; the server knows that run's rows.
-        if let (Some(step), None, None) = (forked_at, self.ledger.places, self.options.starting_step) {
+        if let (Some(step), None, None) =
+            (forked_at, self.ledger.places, self.options.starting_step)
+        {
             self.start_at(step.saturating_add(1));
         }
     }
@@ -130,8 +132,7 @@ impl Plan {
     /// Tells the server what has changed since the greeting, once the log has ended or, of a run that is
     /// being written, at once.
     pub(super) fn update_step(&mut self) -> Option<(Errands, Step)> {
-        let busy =
-            |errand: &Errands| matches!(errand, Errands::Greeting(_));
+        let busy = |errand: &Errands| matches!(errand, Errands::Greeting(_));
         if !(self.ended || self.options.live)
             || self.under_way.values().any(busy)
             || !self.is_outdated()
@@ -259,7 +260,8 @@ impl Plan {
 
     fn aligned(&mut self, row: Option<u64>) {
         let count = self.greeting.tail.as_ref().and_then(|tail| tail.history_lines).unwrap_or(0);
-        let Some((base, sent)) = row.and_then(|row| Some((count.checked_sub(row + 1)?, row + 1))) else {
+        let Some((base, sent)) = row.and_then(|row| Some((count.checked_sub(row + 1)?, row + 1)))
+        else {
             return self.fail(format!("{}: {}", Question::Row.name(), Question::REFUSAL));
         };
         let history = Place { base, acknowledged: sent };

@@ -14,13 +14,13 @@
 //! all of its config. Then lines, files and artifacts go side by side, and when everything else is there,
 //! the last lines go together with the run's end: a run that the server calls finished is all there.
 
+mod align;
 mod artifacts;
 mod config;
 mod console;
 mod files;
 mod greeting;
 mod local;
-mod align;
 mod rows;
 mod streams;
 
@@ -423,7 +423,10 @@ impl Plan {
 
     /// Once the log has ended: what is known only now.
     fn finish_reading(&mut self) {
-        if !self.ended || self.generated || matches!(self.features, Features::Wanted | Features::Asked) {
+        if !self.ended
+            || self.generated
+            || matches!(self.features, Features::Wanted | Features::Asked)
+        {
             return;
         }
         self.generated = true;
@@ -602,7 +605,8 @@ impl Plan {
         match (errand, outcome) {
             (Errands::Greeting(question), outcome) => self.greeted(question, outcome),
             (Errands::Features, Outcome::Answer(answer)) => {
-                self.features = Features::Known { structured_console: has_structured_console(&answer) };
+                self.features =
+                    Features::Known { structured_console: has_structured_console(&answer) };
             }
             (Errands::Lines { counts, complete, last }, Outcome::Answer(answer)) => {
                 self.acknowledged(counts, complete, last, answer);
@@ -816,4 +820,5 @@ const PACE: Duration = Duration::from_secs(15);
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Files whose content comes from the log.
-const GENERATED: &[&str] = &["wandb-metadata.json", "wandb-summary.json", "config.yaml", "output.log"];
+const GENERATED: &[&str] =
+    &["wandb-metadata.json", "wandb-summary.json", "config.yaml", "output.log"];

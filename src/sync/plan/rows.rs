@@ -37,7 +37,13 @@ struct Key {
 impl Rows {
     /// Lines whose steps begin at `starting_step` or later.
     pub(crate) fn new(starting_step: i64) -> Self {
-        Self { slots: Slots::default(), keys: Vec::new(), next: starting_step, row: 0, line: Vec::new() }
+        Self {
+            slots: Slots::default(),
+            keys: Vec::new(),
+            next: starting_step,
+            row: 0,
+            line: Vec::new(),
+        }
     }
 
     /// The step of the last row.
@@ -79,7 +85,11 @@ impl Rows {
         let step = step.or(step_item).unwrap_or(self.next).max(self.next);
         self.next = step.saturating_add(1);
         self.line.clear();
-        if is_flat { self.flat(&items, step) } else { self.nested(&items, step) }
+        if is_flat {
+            self.flat(&items, step)
+        } else {
+            self.nested(&items, step)
+        }
         Ok(str::from_utf8(&self.line).unwrap_or("{}"))
     }
 
@@ -268,7 +278,10 @@ mod tests {
             &["a=1e+06", "b=NaN", "c=1.0", r#"d=[1, -Infinity, {}]"#, r#"e="é\u0000""#, "f=null"],
             r#"{"a":1e+06,"b":NaN,"c":1.0,"d":[1, -Infinity, {}],"e":"é\u0000","f":null,"_step":3}"#,
         );
-        comes_to(&["big=123456789012345678901234567890"], r#"{"big":123456789012345678901234567890,"_step":3}"#);
+        comes_to(
+            &["big=123456789012345678901234567890"],
+            r#"{"big":123456789012345678901234567890,"_step":3}"#,
+        );
     }
 
     #[test]

@@ -278,11 +278,8 @@ mod tests {
         streams.push(StreamKind::History, r#"{"a":2}"#);
         streams.push(StreamKind::Console, "x");
         streams.set_summary("{}".into());
-        let extras = Extras {
-            uploaded: vec!["a".into(), "b".into()],
-            preempting: true,
-            complete: Some(-1),
-        };
+        let extras =
+            Extras { uploaded: vec!["a".into(), "b".into()], preempting: true, complete: Some(-1) };
         assert_eq!(
             body(&mut streams, &places, &extras),
             concat!(
@@ -297,8 +294,8 @@ mod tests {
 
     #[test]
     fn lines_go_to_their_place_after_those_that_are_acknowledged() {
-        let mut places = Places::default();
-        places.history = Place { base: 10, acknowledged: 2 };
+        let history = Place { base: 10, acknowledged: 2 };
+        let places = Places { history, ..Places::default() };
         let mut streams = Streams::new(1 << 20, &places);
         for line in ["0", "1", "2", "3"] {
             streams.push(StreamKind::History, line);

@@ -19,7 +19,8 @@ pub(super) fn text(
         members.entry("storageLayout".into()).or_insert_with(|| "V2".into());
     }
     let entries = manifest.contents.iter().enumerate();
-    let contents = entries.map(|(i, entry)| (entry.path.clone(), self::entry(entry, refs, births.get(&i))));
+    let contents =
+        entries.map(|(i, entry)| (entry.path.clone(), self::entry(entry, refs, births.get(&i))));
     let value = Value::from_iter([
         ("version", Value::Int(i64::from(manifest.version))),
         ("storagePolicy", manifest.storage_policy.as_str().into()),

@@ -175,14 +175,17 @@ impl Artifact {
     pub(super) fn measured(&mut self, at: usize, found: Result<Measured, Unreadable>) {
         let Some(file) = self.files.get_mut(&at) else { return };
         let entry = self.record.manifest.as_ref().and_then(|manifest| manifest.contents.get(at));
-        let (path, digest) = entry.map(|entry| (&*entry.local_path, &*entry.digest)).unwrap_or_default();
+        let (path, digest) =
+            entry.map(|entry| (&*entry.local_path, &*entry.digest)).unwrap_or_default();
         let failure = match found {
             Ok(found) if found.md5_base64() == digest => {
                 (file.state, file.found) = (SendState::Ready, Some(found));
                 return;
             }
             Ok(_) => format!("{path} is not what it was when it was logged"),
-            Err(Unreadable::Missing) => format!("{path} is gone; name where it is now with --staging"),
+            Err(Unreadable::Missing) => {
+                format!("{path} is gone; name where it is now with --staging")
+            }
             Err(Unreadable::Refused(why) | Unreadable::Failed(why)) => why,
         };
         self.fail(failure);
@@ -209,7 +212,9 @@ impl Artifact {
             self.sending += 1;
             return send(what, request);
         }
-        if let Some((&entry, file)) = self.files.iter().find(|(_, file)| file.state == SendState::Parted) {
+        if let Some((&entry, file)) =
+            self.files.iter().find(|(_, file)| file.state == SendState::Parted)
+        {
             let request = file.join(&self.id);
             self.waiting = true;
             return send(Errand::Join(entry), request);
@@ -231,7 +236,9 @@ impl Artifact {
     /// The next upload: of a file, or of a part of a large one.
     fn next_put(&mut self) -> Option<(Errand, Request)> {
         for (&entry, file) in &mut self.files {
-            let (SendState::Placed, Some(node), Some(found)) = (file.state, &file.node, &file.found) else {
+            let (SendState::Placed, Some(node), Some(found)) =
+                (file.state, &file.node, &file.found)
+            else {
                 continue;
             };
             let Some(parts) = &node.multipart else {
@@ -302,7 +309,9 @@ impl Artifact {
                 self.manifest_id = Manifest::of(answer)?.id;
                 self.stage = Stage::Files;
             }
-            Errand::Urls(entries) => self.placed(entries, CreatedFile::list(answer, entries.len())?),
+            Errand::Urls(entries) => {
+                self.placed(entries, CreatedFile::list(answer, entries.len())?)
+            }
             Errand::Put(entry) => self.put_answered(*entry, answer)?,
             Errand::Part(entry, part) => self.part_answered(*entry, *part, answer)?,
             Errand::Join(entry) => {
@@ -330,7 +339,9 @@ impl Artifact {
             Errand::PutManifest if is_expired(answer.status) && self.asked < URLS_AT_MOST => {
                 self.stage = Stage::LastManifest;
             }
-            Errand::PutManifest => return Err(format!("the upload was answered {}", answer.status)),
+            Errand::PutManifest => {
+                return Err(format!("the upload was answered {}", answer.status));
+            }
             Errand::Commit => {
                 read::<serde::de::IgnoredAny>(answer)?;
                 match self.record.use_after_commit {
@@ -378,7 +389,8 @@ impl Artifact {
     fn part_answered(&mut self, entry: usize, part: usize, answer: &Answer) -> Result<(), String> {
         let Some(file) = self.files.get_mut(&entry) else { return Ok(()) };
         let etag = answer.header("etag").filter(|_| answer.is_success());
-        let etag = etag.ok_or_else(|| format!("part {} was answered {}", part + 1, answer.status))?;
+        let etag =
+            etag.ok_or_else(|| format!("part {} was answered {}", part + 1, answer.status))?;
         if let Some(place) = file.etags.get_mut(part) {
             *place = Some(etag.to_owned());
         }
@@ -391,7 +403,8 @@ impl Artifact {
     /// A client id in a reference that has not been resolved.
     fn open_reference(&self) -> Option<String> {
         let contents = self.record.manifest.as_ref().map(|manifest| manifest.contents.as_slice());
-        let clients = contents.unwrap_or_default().iter().filter_map(|entry| client_id(&entry.r#ref));
+        let clients =
+            contents.unwrap_or_default().iter().filter_map(|entry| client_id(&entry.r#ref));
         let mut open = clients.map(|(client, _)| client).filter(|c| !self.refs.contains_key(*c));
         open.next().map(str::to_owned)
     }
@@ -407,7 +420,8 @@ impl Artifact {
 impl Artifact {
     fn create(&self, ledger: &Ledger) -> Request {
         let record = &self.record;
-        let text = |text: &str| Some(text).filter(|text| !text.is_empty()).map(str::to_owned).into();
+        let text =
+            |text: &str| Some(text).filter(|text| !text.is_empty()).map(str::to_owned).into();
         let alias = |alias: &String| {
             Value::from_iter([
                 ("artifactCollectionName", Value::from(record.name.as_str())),
@@ -486,7 +500,9 @@ impl Artifact {
         let contents = self.record.manifest.as_ref().map_or(&empty, |manifest| &manifest.contents);
         let mut specs = Vec::new();
         for entry in entries {
-            let Some((file, spec)) = self.files.get_mut(entry).zip(contents.get(*entry)) else { continue };
+            let Some((file, spec)) = self.files.get_mut(entry).zip(contents.get(*entry)) else {
+                continue;
+            };
             file.state = SendState::Asked;
             file.asked += 1;
             specs.push(file.spec(spec, &self.id, &self.manifest_id));
@@ -532,7 +548,8 @@ impl Sending {
     /// The request that joins the parts of a large file.
     fn join(&self, artifact: &str) -> Request {
         let node = self.node.as_ref();
-        let numbers = node.and_then(|node| node.multipart.as_ref()).map(|parts| parts.parts.as_slice());
+        let numbers =
+            node.and_then(|node| node.multipart.as_ref()).map(|parts| parts.parts.as_slice());
         let parts = numbers.unwrap_or_default().iter().zip(&self.etags).map(|(part, etag)| {
             let etag = etag.clone().unwrap_or_default();
             Value::from_iter([("partNumber", part.number.into()), ("hexMD5", etag.into())])
