@@ -88,6 +88,8 @@ pub mod run;
 pub mod scrub;
 pub mod secrets;
 pub mod split;
+#[cfg(feature = "sync")]
+pub mod sync;
 pub mod tfevents;
 pub mod verify;
 pub mod wire;
