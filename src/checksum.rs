@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_stretch_has_the_checksum_of_its_bytes_alone() {
-        let bytes: Vec<u8> = (0..40_000u32).map(|i| (i * i >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..40_000u32).map(|i| ((i * i) >> 3) as u8).collect();
         let mut stretches = Stretches::default();
         bytes.chunks(777).for_each(|part| stretches.walk(part));
         stretches.forget(5000);

@@ -44,14 +44,15 @@
 //! | bytes | [`checksum`], a cursor | no |
 //! | codecs | [`wire`], [`framing`], [`proto`] | no |
 //! | policy | [`limits`], [`error`] | no |
-//! | views | [`json`], [`record`], [`event`] | no |
+//! | views | [`json`], [`record`], [`event`], [`secrets`] | no |
 //! | files | [`io`], [`log`], [`tfevents`] | yes |
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
-//! | verbs | [`convert`], [`edit`], [`export`], [`merge`], [`recover`], [`split`] | yes |
+//! | verbs | [`convert`], [`edit`], [`export`], [`merge`], [`recover`], [`scrub`], [`split`], [`verify`] | yes |
 //!
 //! # Features
-//! The default is the library alone. `cli` adds the programs `wandb-offline` and `tb2wandb`.
+//! The default is the library alone. `zstd` reads files that were compressed with it. `cli` adds the programs
+//! `wandb-offline` and `tb2wandb`, and `zstd`.
 
 #![cfg_attr(
     not(test),
@@ -84,8 +85,11 @@ pub mod record;
 pub mod recover;
 pub mod rewrite;
 pub mod run;
+pub mod scrub;
+pub mod secrets;
 pub mod split;
 pub mod tfevents;
+pub mod verify;
 pub mod wire;
 pub mod writer;
 

@@ -104,6 +104,70 @@ fn a_file_that_is_no_log_fails_and_the_others_are_listed() {
 }
 
 #[test]
+fn verify_says_what_is_wrong_and_goes_on_to_the_next_file() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let dir = folder.path().join("offline-run-20260102_030405-minimal1");
+    std::fs::create_dir_all(dir.join("files")).expect("writable");
+    std::fs::write(dir.join("files/requirements.txt"), "wandb==0.31.0\n").expect("writable");
+    let log = dir.join("run-minimal1.wandb");
+    std::fs::copy(fixture("0.31.0/minimal/run-minimal1.wandb"), &log).expect("copies");
+    let root = folder.path().display().to_string();
+    let (out, err, code) = run(&["verify", &root]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.starts_with("clean  ") && out.contains("as finished\n"), "{out}");
+    assert_eq!(run(&["doctor", "-q", &root]), (String::new(), String::new(), 0));
+
+    let mut bytes = std::fs::read(&log).expect("readable");
+    bytes[1300] ^= 1;
+    std::fs::write(folder.path().join("damaged.wandb"), bytes).expect("writable");
+    let (out, _, code) = run(&["verify", &root, "--json"]);
+    assert_eq!((code, out.lines().count()), (3, 2), "{out}");
+    let report: serde_json::Value =
+        serde_json::from_str(out.lines().next().expect("a line")).expect("JSON");
+    assert_eq!((&report["verdict"], &report["run_id"]), (&"damaged".into(), &"minimal1".into()));
+    let gap = &report["findings"][0];
+    assert_eq!(
+        (&gap["code"], &gap["offset"], &gap["severity"]),
+        (&"gap".into(), &1247.into(), &"error".into())
+    );
+    assert_eq!(
+        (&report["sync"]["skip"], &report["sync"]["stops_at"]),
+        (&"online".into(), &1247.into())
+    );
+
+    std::fs::write(folder.path().join("no.wandb"), "this is no log").expect("writable");
+    let (out, err, code) = run(&["verify", "--quiet", &root]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("not a W&B log"), "{err}");
+    assert!(out.starts_with("damaged  "), "the others are verified: {out}");
+    assert_eq!(run(&["verify", &root, "--pattern", "a*"]).2, 2);
+}
+
+#[test]
+fn scrub_writes_a_copy_and_shows_no_secret() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let options = wandb_offline::Writer::options().dir(folder.path()).project("p");
+    let secret = "hunter2hunter2";
+    let run_ = options.config([("password", secret)]).and_then(|options| options.create());
+    let run_ = run_.expect("created");
+    run_.finish().expect("finished");
+    let log = run_.path().display().to_string();
+    let (out, err, code) = run(&["scrub", "--dry-run", &log]);
+    assert_eq!((code, err.as_str()), (3, ""), "{out}");
+    assert!(out.contains("(no copy written)\n  1 secret: 1 password\n"), "{out}");
+    let copy = folder.path().join("copy").display().to_string();
+    let (out, err, code) = run(&["scrub", &log, "-o", &copy]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("changed: 1 record, 0 files") && !out.contains(secret), "{out}");
+    let (out, _, code) = run(&["scrub", "--dry-run", "--json", &copy]);
+    let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &report["found"]), (0, &0.into()));
+    let (_, err, code) = run(&["scrub", &log, "-o", &copy]);
+    assert!(code == 1 && err.contains("nothing is overwritten"), "{err}");
+    assert_eq!(run(&["scrub", "--dry-run", "--allow", "password", &log]).2, 0);
+}
+
+#[test]
 fn export_writes_tables_for_other_programs() {
     let (out, _, code) = run(&["export", "fixtures/wandb/0.31.0/minimal", "--keys", "loss"]);
     assert_eq!((code, out.as_str()), (0, "_step,loss\n0,1.5\n"));

@@ -327,7 +327,10 @@ fn keys_inside_objects_are_reached_in_logs_of_every_release() {
         let (before, _) = run::load(log(&bench.run), false).unwrap();
         let nested = before.summary().get("nested").cloned();
         let (report, edited) = bench.edit(&renaming(|key| {
-            Some(key.strip_prefix("nested.").map_or(key.to_owned(), |rest| format!("flat.{rest}")))
+            Some(
+                key.strip_prefix("nested.")
+                    .map_or_else(|| key.to_owned(), |rest| format!("flat.{rest}")),
+            )
         }));
         assert!(report.renamed_keys.keys().all(|key| key.starts_with("nested.")), "{fixture}");
         assert!(!report.renamed_keys.is_empty(), "{fixture}");

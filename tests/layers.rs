@@ -9,11 +9,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bytes", &["checksum", "cursor"]),
     ("codecs", &["wire", "framing", "proto"]),
     ("policy", &["limits", "error"]),
-    ("views", &["json", "record", "event"]),
+    ("views", &["json", "record", "event", "secrets"]),
     ("files", &["io", "log", "tfevents"]),
     ("runs", &["run", "writer"]),
     ("rewriting", &["rewrite"]),
-    ("verbs", &["convert", "edit", "export", "merge", "recover", "split"]),
+    ("verbs", &["convert", "edit", "export", "merge", "recover", "scrub", "split", "verify"]),
 ];
 
 #[test]

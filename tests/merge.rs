@@ -5,11 +5,10 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use support::{all_rows, full_summary, options, records, rows};
 use wandb_offline::Writer;
 use wandb_offline::json::Value;
-use wandb_offline::merge::{MergeReport, Options, Overlap, Plan, Steps};
+use wandb_offline::merge::{MergeReport, Options, Overlap, Plan, Ranks, Steps};
 use wandb_offline::proto::wandb_internal::record::RecordType;
 use wandb_offline::record::RecordKind;
 use wandb_offline::run::{self, RunState};
@@ -366,6 +365,48 @@ fn a_killed_segment_and_one_without_rows_are_segments_too() {
     assert_eq!(merged.losses(), ["0-89:1", "90-109:2"]);
 }
 
+#[test]
+fn ranks_are_joined_step_by_step_with_their_number_in_front_of_their_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    for (rank, steps) in [(0u8, [0, 1, 2]), (1, [0, 2, 3])] {
+        let run = options(dir.path()).id(format!("r{rank}")).group("job");
+        let run = run.config([("lr", 0.1), ("seed", f64::from(rank))]).unwrap().create().unwrap();
+        run.define_metric("loss").summary([Min]).apply().unwrap();
+        for step in steps {
+            run.log_at(step, [("loss", f64::from(rank) + step as f64)]).unwrap();
+        }
+        run.summary_set("best", rank).unwrap();
+        run.finish().unwrap();
+    }
+    let ranks = |prefix| Ranks::new(&[dir.path().join("wandb")], prefix, &Options::default());
+    let plan = ranks("rank{n}/").unwrap();
+    let report = plan.write(dir.path().join("job")).unwrap();
+    let log = report.directory.join("run-r0.wandb");
+    let rows: Vec<_> = rows(&log)
+        .into_iter()
+        .map(|(step, row)| {
+            format!("{step} {:?} {:?}", row.get("rank0/loss"), row.get("rank1/loss"))
+        })
+        .collect();
+    let want = [
+        r#"0 Some("0.0") Some("1.0")"#,
+        r#"1 Some("1.0") None"#,
+        r#"2 Some("2.0") Some("3.0")"#,
+        r#"3 None Some("4.0")"#,
+    ];
+    assert_eq!(rows, want);
+    assert_eq!(all_rows(&log)[0].1.keys().filter(|key| *key == "_runtime").count(), 1);
+    let state = run::load(&log, false).unwrap().0;
+    let summary = state.summary();
+    assert_eq!(summary.at(["rank1/loss", "min"]).and_then(Value::as_f64), Some(1.0));
+    assert_eq!(summary.get("rank0/best").and_then(Value::as_i64), Some(0));
+    assert_eq!(summary.get("rank1/best").and_then(Value::as_i64), Some(1));
+    assert_eq!(state.config().get("seed").and_then(Value::as_f64), Some(0.0));
+    let conflicts: Vec<_> = report.config_conflicts.iter().map(|of| of.key.as_str()).collect();
+    assert_eq!(conflicts, ["seed"]);
+    assert!(ranks("rank/").unwrap_err().to_string().contains("{n}"));
+}
+
 #[cfg(feature = "cli")]
 #[test]
 fn the_program_draws_the_plan_and_writes_what_it_says() {
@@ -373,7 +414,7 @@ fn the_program_draws_the_plan_and_writes_what_it_says() {
     segments.attempt(0..=212, 1.0);
     segments.attempt(201..=205, 2.0);
     let merge = |more: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wandb-offline"));
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wandb-offline"));
         command.arg("merge").arg("wandb").args(more).current_dir(segments.dir.path());
         let output = command.output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();

@@ -508,3 +508,37 @@ impl Random {
 
 const BLOCK: usize = 32768;
 const VERSION_AT: usize = 6;
+
+#[cfg(feature = "cli")]
+#[test]
+fn the_command_tells_what_was_lost_and_turns_the_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("run-basic001.wandb");
+    let mut bytes = fixture("0.31.0/basic");
+    std::fs::write(&log, &bytes).unwrap();
+    let command = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wandb-offline"));
+        let output = command.arg("recover").args(args).arg(&log).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr), output.status.code())
+    };
+    let (out, err, code) = command(&["--dry-run"]);
+    assert!(out.ends_with("(not written)\n  recovered: 88 records\n"), "{out}");
+    assert_eq!((err.as_str(), code), ("", Some(0)));
+    bytes[2000] ^= 0xff;
+    std::fs::write(&log, &bytes).unwrap();
+    let (out, _, code) = command(&[]);
+    assert_eq!(code, Some(3), "{out}");
+    let lost =
+        "  lost: bytes 1928..2104, record 18 (1 summary), before step 0: chunk checksum stored";
+    assert!(out.contains(lost), "{out}");
+    let (_, err, code) = command(&[]);
+    assert!(code == Some(1) && err.contains("nothing is overwritten"), "{err}");
+    let (out, err, code) = command(&["--json", "--dry-run"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(code, Some(3));
+    assert_eq!((&report["records"], &report["losses"][0]["offset"]), (&87.into(), &1928.into()));
+    assert!(err.contains("1 range of 176 bytes lost"), "{err}");
+    std::fs::write(&log, "nothing of the kind").unwrap();
+    assert_eq!(command(&["--dry-run"]).2, Some(1));
+}

@@ -9,7 +9,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use support::*;
 use wandb_offline::convert::tensorboard::{
-    KeyRule, Options, Reason, Restart, RunStatus, StepMode, convert,
+    ConvertReport, KeyRule, Options, Reason, Restart, RunStatus, StepMode, convert,
 };
 use wandb_offline::proto::tensorboard as tb;
 use wandb_offline::proto::tensorboard::hparams::{self, h_params_plugin_data::Data};
@@ -471,13 +471,57 @@ fn wall_times_that_no_calendar_has_do_not_say_when_a_run_began() {
 
 #[test]
 fn a_merged_run_has_the_id_of_none_of_its_parts() {
-    let ids = |merge| {
-        let done = converted(fixtures().join("tf2/multi_run"), |o| o.merge = merge);
-        done.report.runs.iter().map(|run| run.run_id.clone()).collect::<BTreeSet<_>>()
-    };
-    let (parts, merged) = (ids(false), ids(true));
+    let of = |merge| ids(&converted(fixtures().join("tf2/multi_run"), |o| o.merge = merge).report);
+    let (parts, merged) = (of(false), of(true));
     assert_eq!((parts.len(), merged.len()), (3, 1));
     assert!(parts.is_disjoint(&merged));
+}
+
+#[test]
+fn runs_that_are_not_the_same_have_not_the_same_id() {
+    let logs = tempfile::tempdir().unwrap();
+    let [one, copy] = ["one", "copy"].map(|name| logs.path().join(name));
+    let file = "events.out.tfevents.1700000000.node";
+    for path in [&one, &copy] {
+        for run in [".", "train"] {
+            write_events(&path.join(run).join(file), &[scalar("a", 0, 1.7e9, 1.0)]);
+        }
+    }
+    let both = converted_all(&[&one, &copy], |_| {});
+    assert_eq!((both.failures(), ids(&both).len()), (0, 4), "{both:?}");
+    // Wherever it lies, and whichever of its files is named.
+    assert!(ids(&both).is_superset(&ids(&converted_all(&[&one.join("../one")], |_| {}))));
+    assert!(ids(&both).is_superset(&ids(&converted_all(&[&one.join(file)], |_| {}))));
+    let apart = converted_all(&[&one], |o| o.fold_hparams = false);
+    assert!(ids(&both).is_disjoint(&ids(&apart)), "a run that nothing is folded into is another");
+}
+
+#[test]
+fn the_runs_of_a_log_directory_can_be_given_one_by_one() {
+    let case = fixtures().join("tensorboardX/multi_run");
+    let names = [".", "eval", "nested/deep/run", "train", "validation"];
+    let all = converted(&case, |_| {});
+    assert_eq!(all.runs().keys().collect::<Vec<_>>(), names);
+    let paths = names.map(|name| case.join(name));
+    let single: Vec<_> = paths.iter().skip(1).collect();
+    let report = converted_all(&single, |_| {});
+    assert_eq!((report.failures(), ids(&report).len()), (0, 4), "{report:?}");
+    let rows = |report: &ConvertReport| report.runs.iter().map(|run| run.rows).collect::<Vec<_>>();
+    assert_eq!(rows(&report), rows(&all.report)[1..]);
+}
+
+fn converted_all(
+    paths: &[impl AsRef<std::path::Path>],
+    change: impl FnOnce(&mut Options),
+) -> ConvertReport {
+    let out = tempfile::tempdir().unwrap();
+    let mut options = Options { output: out.path().join("wandb"), ..Options::default() };
+    change(&mut options);
+    convert(paths, &options).unwrap()
+}
+
+fn ids(report: &ConvertReport) -> BTreeSet<String> {
+    report.runs.iter().map(|run| run.run_id.clone()).collect()
 }
 
 #[test]
@@ -646,6 +690,40 @@ mod binary {
         let report: Value = serde_json::from_slice(&json.stdout).unwrap();
         assert_eq!(report["runs"][0]["points"], 45);
         assert_eq!(report["runs"][0]["status"], "converted");
+    }
+
+    #[test]
+    fn what_is_no_event_file_is_a_clear_error_and_leaves_nothing() {
+        let out = tempfile::tempdir().unwrap();
+        let (text_file, output) = (out.path().join("README.md"), out.path().join("wandb"));
+        fs::write(&text_file, "# Not events\n".repeat(100)).unwrap();
+        let done = tb2wandb(&["-o", output.to_str().unwrap()], &text_file);
+        assert_eq!(done.status.code(), Some(1));
+        assert!(text(&done.stderr).contains("not a TensorBoard event file"));
+        assert!(!output.exists());
+        // What begins like one is one, whatever it is called.
+        let events = fixtures().join("tensorboardX/scalars");
+        let mut events = fs::read_dir(events).unwrap().map(|entry| entry.unwrap().path());
+        let events = events.find(|path| path.to_string_lossy().contains("tfevents"));
+        fs::copy(events.unwrap(), &text_file).unwrap();
+        assert_eq!(tb2wandb(&["-n"], &text_file).status.code(), Some(0));
+    }
+
+    #[test]
+    fn slips_in_names_and_rules_are_told() {
+        let case = fixtures().join("tensorboardX/scalars");
+        let usage = tb2wandb(&["-n", "--name-template", "{run}-{name}"], &case);
+        assert_eq!(usage.status.code(), Some(2));
+        assert!(text(&usage.stderr).contains("{name}"), "{}", text(&usage.stderr));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tb2wandb"));
+        let of_environment = command.arg("-n").arg(&case).env("WANDB_PROJECT", "a/b").output();
+        let of_environment = of_environment.unwrap();
+        assert_eq!(of_environment.status.code(), Some(2));
+        assert!(text(&of_environment.stderr).contains("WANDB_PROJECT"));
+        let nothing = tb2wandb(&["-n", "--keep", "no such tag"], &case);
+        assert!(text(&nothing.stderr).contains("--keep and --drop leave no tag of it"));
+        let some = tb2wandb(&["-n", "--keep", "loss"], &case);
+        assert!(some.stderr.is_empty());
     }
 
     #[test]

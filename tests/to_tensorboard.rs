@@ -775,3 +775,81 @@ fn records_with_any_bytes_are_converted_or_counted() {
         }
     }
 }
+
+/// The histograms of a log directory as TensorBoard shows them: rows of left edge, right edge and count,
+/// in the precision of its `data_compat.py`, which trims the older form.
+fn shown_histograms(dir: &Path) -> BTreeMap<(String, i64), Vec<[f32; 3]>> {
+    use tb::summary::value::Value;
+    let mut shown = BTreeMap::new();
+    for (file, _) in event_files(dir) {
+        let mut reader = EventReader::open(file).unwrap();
+        while let Some(raw) = reader.next_event().unwrap() {
+            let Ok(event) = raw.decode() else { continue };
+            let Some(tb::event::What::Summary(summary)) = event.what else { continue };
+            for value in summary.value {
+                let rows = match value.value {
+                    Some(Value::Histo(histogram)) => trimmed(&histogram),
+                    Some(Value::Tensor(tensor)) if tensor.dtype == DOUBLE => {
+                        let numbers = tensor.tensor_content.chunks_exact(8);
+                        let numbers = numbers.map(|b| f64::from_le_bytes(b.try_into().unwrap()));
+                        rows_of(&numbers.chain(tensor.double_val).collect::<Vec<_>>())
+                    }
+                    _ => continue,
+                };
+                shown.insert((value.tag, event.step), rows);
+            }
+        }
+    }
+    shown
+}
+
+const DOUBLE: i32 = tb::DataType::DtDouble as i32;
+
+fn rows_of(numbers: &[f64]) -> Vec<[f32; 3]> {
+    numbers.chunks_exact(3).map(|row| [row[0] as f32, row[1] as f32, row[2] as f32]).collect()
+}
+
+fn trimmed(histogram: &tb::HistogramProto) -> Vec<[f32; 3]> {
+    let (counts, limits) = (&histogram.bucket, &histogram.bucket_limit);
+    if counts.len() != limits.len() {
+        return Vec::new();
+    }
+    let Some(first) = counts.iter().position(|count| *count > 0.0) else { return Vec::new() };
+    let last = counts.iter().rposition(|count| *count > 0.0).unwrap();
+    let lefts = [&[histogram.min], &limits[first..last]].concat();
+    let rights = [&limits[first..last], &[histogram.max]].concat();
+    let rows = lefts.into_iter().zip(rights).zip(&counts[first..=last]);
+    rows_of(&rows.flat_map(|((left, right), count)| [left, right, *count]).collect::<Vec<_>>())
+}
+
+#[test]
+fn histograms_come_back_from_wandb_as_tensorboard_shows_them() {
+    let mut same = 0;
+    for case in [
+        "synthetic/histograms_v1",
+        "synthetic/histograms_v2",
+        "tensorboardX/histograms",
+        "tf2/histograms",
+    ] {
+        let before = shown_histograms(&fixtures().join(case));
+        let rebinned = converted(fixtures().join(case), |_| {}).report.runs[0].rebinned;
+        for (_, (back, _)) in there_and_back(case, StepMode::Auto) {
+            let after = shown_histograms(back.only().directory.as_ref().unwrap());
+            let mut others = 0;
+            for (of, want) in &before {
+                // What is not finite has no place in a chart.
+                let finite = want.iter().flatten().all(|number| number.is_finite());
+                match after.get(of) {
+                    Some(got) if got == want => same += 1,
+                    _ if want.is_empty() || !finite => {}
+                    _ => {
+                        assert!(want.len() > 512, "{case}: {of:?}: {want:?}, {:?}", after.get(of));
+                        others += 1;
+                    }
+                }
+            }
+            assert_eq!(others, rebinned, "{case}: those of too many bins are told of");
+        }
+    }
+    assert!(same > 20, "{same}");
+}

@@ -15,7 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use support::{Exit, complain, count, on_interrupt, shown};
 use wandb_offline::convert::tensorboard::{
-    Conversion, ConvertReport, Options, Progress, Restart, RunReport, RunStatus, StepMode, follow,
+    Conversion, ConvertReport, LeftOut, Options, Progress, Reason, Restart, RunReport, RunStatus,
+    StepMode, follow,
 };
 use wandb_offline::{Error, ErrorKind, Result};
 
@@ -143,11 +144,18 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<Exit> {
     let (json, logdirs) = (args.json, args.logdirs.clone());
     let every = args.follow.then(|| Duration::from_secs(args.interval));
+    let of_environment = args.project.is_none();
     let options = options(args)?;
     let report = match every {
-        Some(every) => followed(&logdirs, &options, every)?,
-        None => watched(Conversion::plan(&logdirs, &options)?),
+        Some(every) => followed(&logdirs, &options, every),
+        None => Conversion::plan(&logdirs, &options).map(watched),
     };
+    let report = report.map_err(|error| match error.kind() {
+        ErrorKind::Setting { name, reason } if of_environment && name == "project" => {
+            Error::setting("WANDB_PROJECT", reason)
+        }
+        _ => error,
+    })?;
     print(&report, &options, json)
         .map_err(|source| Error::new(ErrorKind::Io { action: "print the report", source }))?;
     print_errors(&report);
@@ -315,7 +323,10 @@ fn changes_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt:
     }
     if run.rebinned > 0 {
         let histograms = count(run.rebinned, "histogram");
-        writeln!(text, "  changed: {histograms} of more than 512 bins got 512")?;
+        writeln!(
+            text,
+            "  changed: {histograms} of more than 512 or of overlapping bins got others"
+        )?;
     }
     if run.large_texts > 0 {
         let texts = count(run.large_texts, "text");
@@ -365,6 +376,16 @@ fn print_errors(report: &ConvertReport) {
         complain(PROGRAM, &format!("{}: {}", error.path.display(), error.error));
     }
     report.runs.iter().filter(|run| run.status == RunStatus::Failed).for_each(print_failure);
+    report.runs.iter().for_each(warn_of_nothing);
+}
+
+/// That nothing is left of a run is more likely a slip than a wish.
+fn warn_of_nothing(run: &RunReport) {
+    let is_of_tags = |left_out: &LeftOut| left_out.reason == Reason::NotWanted;
+    if run.points == 0 && run.left_out.iter().any(is_of_tags) {
+        let path = run.log_dir.join(&run.name);
+        complain(PROGRAM, &format!("{}: --keep and --drop leave no tag of it", path.display()));
+    }
 }
 
 fn print_failure(run: &RunReport) {

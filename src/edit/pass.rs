@@ -10,7 +10,6 @@ use super::survey::{Survey, Thinning};
 use super::values::put_config;
 use crate::error::{Error, Result};
 use crate::io::Source;
-use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{Body, HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{
@@ -330,17 +329,16 @@ impl<'a> Pass<'a> {
         let (state, options) = (&self.survey.state, self.options);
         let mut summary = leaves(self.kept.summary());
         let whole = !self.survey.damage.is_lossy();
-        let own = OwnSummary::of(state, &self.survey.rows, whole);
         let keys = &mut self.keys;
-        let place = |path: &[String]| {
+        let own = OwnSummary::of(state, &self.survey.rows, whole).placed(|path, value| {
             let key: Vec<_> = path.iter().map(String::as_str).collect();
             Ok::<_, Error>(match keys.place(&key, || None)? {
-                Place::Same => Some(path.to_vec()),
+                Place::Same => Some((path, value)),
                 Place::Gone => None,
-                Place::At(path) => Some(path.clone()),
+                Place::At(path) => Some((path.clone(), value)),
             })
-        };
-        own.apply(&mut summary, place, Value::clone)?;
+        })?;
+        own.apply(&mut summary, |_| true);
         // The run took as long as it did.
         if let Some(runtime) = state.summary().get("_runtime") {
             set(&mut summary, vec!["_runtime".into()], runtime.clone());

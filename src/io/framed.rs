@@ -40,7 +40,7 @@ impl<D: Decoder, S: Source> Framed<D, S> {
             following: false,
             pending: 0,
             assembly: Vec::new(),
-            gaps: GapReport { kept_at_most: limits.gaps_kept, ..GapReport::default() },
+            gaps: GapReport::keeping(limits),
             tail: None,
             failed: None,
         }
@@ -96,9 +96,10 @@ impl<D: Decoder, S: Source> Framed<D, S> {
         Ok(self.next_in_context()?.map(|(span, payload, _, gaps)| (span, payload, gaps)))
     }
 
+    /// The next record, the decoder, and what was passed over up to it.
     #[inline]
-    #[allow(clippy::type_complexity, reason = "it has two callers, next to it")]
-    fn next_in_context(&mut self) -> Result<Option<(Span, &[u8], &D, &GapReport)>> {
+    #[allow(clippy::type_complexity, reason = "all of it is taken apart at once")]
+    pub(crate) fn next_in_context(&mut self) -> Result<Option<(Span, &[u8], &D, &GapReport)>> {
         if let Some(fault) = self.failed {
             return Err(self.named_error(fault.into()));
         }
@@ -227,6 +228,11 @@ pub struct GapReport {
 }
 
 impl GapReport {
+    /// An empty report that keeps as many gaps as the limits say.
+    pub(crate) fn keeping(limits: &Limits) -> Self {
+        Self { kept_at_most: limits.gaps_kept, ..Self::default() }
+    }
+
     /// Adds a gap; one that touches the gap before it is part of that one.
     pub(crate) fn add(&mut self, gap: Gap) {
         self.bytes = self.bytes.saturating_add(gap.length);

@@ -2,11 +2,23 @@
 //! bytes and hand them to a sink, and know nothing of any format.
 
 mod framed;
+mod growing;
+mod inflate;
 mod output;
 mod source;
 mod staged;
+mod unpacked;
+#[cfg(feature = "zstd")]
+mod unzstd;
+mod within;
 
 pub use framed::{Framed, GapReport};
+pub(crate) use growing::Growing;
+pub use growing::{End, News, Replaced};
 pub(crate) use output::Output;
+pub(crate) use source::skip;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};
-pub(crate) use staged::{StagedDir, StagedFile, sync_dir};
+pub(crate) use staged::{StagedDir, StagedFile, refuse_existing, sync_dir};
+pub use unpacked::Unpacked;
+pub(crate) use unpacked::{Compression, Sniff};
+pub(crate) use within::{Unreachable, Within};

@@ -23,6 +23,16 @@ pub trait Source {
     }
 }
 
+/// Moves up to `n` bytes forward, as far as there are bytes.
+pub(crate) fn skip(source: &mut impl Source, mut n: u64) -> io::Result<()> {
+    while n > 0 && (!source.window().is_empty() || source.grow(1)?) {
+        let passed = usize::try_from(n).unwrap_or(usize::MAX).min(source.window().len());
+        source.consume(passed);
+        n -= passed as u64;
+    }
+    Ok(())
+}
+
 /// Why a source has no more bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "a driver must tell them apart")]

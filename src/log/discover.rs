@@ -3,7 +3,7 @@
 //! ```text
 //! wandb/                                      (or .wandb/)
 //!   offline-run-YYYYMMDD_HHMMSS-<id>/         (online runs: run-...)
-//!     run-<id>.wandb                          the log
+//!     run-<id>.wandb                          the log, which may have been compressed: .gz, .zst
 //!     run-<id>.wandb.synced                   left by a successful `wandb sync`
 //!     files/
 //!   latest-run -> offline-run-...             a link, or every run would be found twice
@@ -20,7 +20,7 @@ use walkdir::{DirEntry, WalkDir};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogFile {
-    /// The `.wandb` file.
+    /// The `.wandb` file, or `.wandb.gz` or `.wandb.zst`.
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
@@ -39,7 +39,7 @@ impl LogFile {
         let path = path.into();
         let metadata = fs::metadata(&path).map_err(|error| Error::io("read", &path, error))?;
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let mut mark = path.clone().into_os_string();
+        let mut mark = plain_path(&path).into_os_string();
         mark.push(".synced");
         let synced = Path::new(&mark).exists();
         Ok(Self { path, size: metadata.len(), modified, synced })
@@ -59,7 +59,7 @@ impl LogFile {
     }
 }
 
-/// Finds every `.wandb` file at or under `root`, ordered by path, which orders runs by the time in their
+/// Finds every `.wandb` file, also a compressed one, at or under `root`, ordered by path, which orders runs by the time in their
 /// names. Links are not followed, except `root` itself, and directories that begin with a dot are not
 /// looked into, except `.wandb`. What cannot be read is returned beside.
 pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
@@ -152,9 +152,21 @@ fn logs_in(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(logs)
 }
 
+/// Whether the name is that of a log, which may be compressed; if it is, and the log itself is there too,
+/// that one is meant.
 fn is_log(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "wandb")
-        && path.file_stem().is_some_and(|stem| !stem.is_empty())
+    let plain = plain_path(path);
+    let is_named = plain.extension().is_some_and(|extension| extension == "wandb")
+        && plain.file_stem().is_some_and(|stem| !stem.is_empty());
+    is_named && (plain == path || !plain.is_file())
+}
+
+/// The path without what says that the file is compressed.
+pub(crate) fn plain_path(path: &Path) -> PathBuf {
+    match path.extension() {
+        Some(extension) if extension == "gz" || extension == "zst" => path.with_extension(""),
+        _ => path.to_owned(),
+    }
 }
 
 /// Characters of `YYYYMMDD_HHMMSS`.

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::framing::Tail;
 use crate::framing::block_log::BlockDecoder;
-use crate::io::{Framed, GapReport, SliceSource, Source, StreamSource};
+use crate::io::{Compression, Framed, GapReport, SliceSource, Source, Unpacked};
 use crate::limits::Limits;
 use crate::record::RawRecord;
 use std::fs::File;
@@ -14,7 +14,8 @@ use std::path::Path;
 ///
 /// By default a reader is strict: damage is an error. A lenient one passes over damage, delivers every
 /// record that is whole, and keeps a report. Neither takes a cut-off end for an error; ask
-/// [`Self::tail`] how the log ends.
+/// [`Self::tail`] how the log ends. Logs in gzip or zstd are decompressed on the way (zstd with the feature
+/// `zstd`), and offsets are those of their decompressed bytes.
 ///
 /// ```
 /// # fn main() -> wandb_offline::Result<()> {
@@ -33,7 +34,7 @@ use std::path::Path;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Reader<S = StreamSource<File>> {
+pub struct Reader<S = Unpacked<File>> {
     framed: Framed<BlockDecoder, S>,
 }
 
@@ -146,8 +147,8 @@ impl ReaderOptions {
     }
 
     /// Reads a log from any stream; it need not be buffered.
-    pub fn read_from<R: Read>(self, stream: R) -> Reader<StreamSource<R>> {
-        self.build(StreamSource::new(stream))
+    pub fn read_from<R: Read>(self, stream: R) -> Reader<Unpacked<R>> {
+        self.build(Unpacked::new(stream, Compression::by_magic))
     }
 
     /// Reads a log that is in memory, without copying single-chunk records.

@@ -2,7 +2,7 @@
 
 use super::segment::Segment;
 use crate::error::{Error, Result};
-use crate::json::put_str;
+use crate::json::{Value, put_str};
 use crate::proto::wandb_internal::FilesItem;
 use crate::record::ItemValue;
 use crate::rewrite::{
@@ -28,12 +28,12 @@ struct Rename {
     texts: Vec<(String, String)>,
 }
 
-/// A file that has another name in the merged run, since a newer segment has another file of its name.
+/// A file that has another name in the merged run, since another file has its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RenamedFile {
-    /// The number of its segment, counted from 1.
-    pub segment: usize,
+    /// Whose it is, like `segment 1`.
+    pub of: String,
     /// What it was called, below `files/`.
     pub old: String,
     /// What it is called now. Rows and records that name it do so by this name.
@@ -89,6 +89,12 @@ impl Renames {
         renamed
     }
 
+    /// A value with new names.
+    pub(super) fn renamed_value(&self, value: &Value) -> Value {
+        let renamed = self.renamed(&value.to_string());
+        renamed.and_then(|text| Value::parse(&text).ok()).unwrap_or_else(|| value.clone())
+    }
+
     /// Appends the body of a files record with new names; whether there are any.
     pub(super) fn splice_files(&self, body: &[u8], out: &mut Vec<u8>) -> Result<bool, Malformed> {
         splice(body, out, |field: Field<'_>, out| {
@@ -104,43 +110,47 @@ impl Renames {
 }
 
 /// Places the files of all segments: one with the same name and content once, and of those with the same
-/// name only the newest keeps it. Links and files alike; what is neither is left out.
+/// name only the one of the segment that comes first in `order` keeps it. Links and files alike; what is
+/// neither is left out. The answer is in the order of `segments`.
 pub(super) fn place(
     segments: &[Segment],
+    order: impl Iterator<Item = usize>,
     files: &mut FilesDir,
 ) -> Result<(Vec<Renames>, Vec<RenamedFile>)> {
     let mut renames = vec![Renames::default(); segments.len()];
     let mut report = Vec::new();
-    for (i, segment) in segments.iter().enumerate().rev() {
+    for i in order {
+        let (Some(segment), Some(renames)) = (segments.get(i), renames.get_mut(i)) else {
+            continue;
+        };
         let dir = segment.files_dir();
         for name in files_in(&dir)? {
             if files.place(&dir.join(&name), &name)? != Placed::Taken {
                 continue;
             }
-            let new = of_segment(&name, i + 1);
+            let new = name_of(&name, &segment.label);
             if files.place(&dir.join(&name), Path::new(&new))? == Placed::Taken {
                 let reason = format!("its name is taken, and so is {new:?}; rename it");
                 return Err(Error::misuse(reason).at(dir.join(&name)));
             }
-            let old = with_slashes(&name);
-            report.push(RenamedFile { segment: i + 1, old: old.clone(), new: new.clone() });
-            if let Some(renames) = renames.get_mut(i) {
-                renames.add(old, new);
-            }
+            let (of, old) = (segment.label.clone(), with_slashes(&name));
+            report.push(RenamedFile { of, old: old.clone(), new: new.clone() });
+            renames.add(old, new);
         }
     }
-    report.sort_by(|a, b| (a.segment, &a.old).cmp(&(b.segment, &b.old)));
+    report.sort_by(|a, b| (&a.of, &a.old).cmp(&(&b.of, &b.old)));
     Ok((renames, report))
 }
 
-/// `a/b.png` of segment 2 as `a/b.segment2.png`.
-fn of_segment(name: &Path, segment: usize) -> String {
+/// `a/b.png` of "segment 2" as `a/b.segment2.png`.
+fn name_of(name: &Path, label: &str) -> String {
+    let label = label.replace(' ', "");
     let text =
         |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
     let stem = text(name.file_stem()).unwrap_or_default();
     let file = match text(name.extension()) {
-        Some(extension) => format!("{stem}.segment{segment}.{extension}"),
-        None => format!("{stem}.segment{segment}"),
+        Some(extension) => format!("{stem}.{label}.{extension}"),
+        None => format!("{stem}.{label}"),
     };
     with_slashes(&name.with_file_name(file))
 }
@@ -204,8 +214,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_says_which_segment_it_came_from() {
-        assert_eq!(of_segment(Path::new("media/a.b.png"), 2), "media/a.b.segment2.png");
-        assert_eq!(of_segment(Path::new("LICENSE"), 1), "LICENSE.segment1");
+    fn a_name_says_where_the_file_came_from() {
+        assert_eq!(name_of(Path::new("media/a.b.png"), "segment 2"), "media/a.b.segment2.png");
+        assert_eq!(name_of(Path::new("LICENSE"), "rank 1"), "LICENSE.rank1");
     }
 }

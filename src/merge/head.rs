@@ -1,6 +1,5 @@
 //! Who the merged run is: one run record made of those of all segments.
 
-use super::plan::Plan;
 use super::segment::Segment;
 use crate::error::{Error, Result};
 use crate::json::Value;
@@ -12,49 +11,61 @@ use prost::Message;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A config key that segments have different values for. The newest value is kept.
+/// A config key that segments or ranks have different values for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ConfigConflict {
     /// The key.
     pub key: String,
-    /// The value in each segment that has one: the segment's number, counted from 1, and the value.
-    pub values: Vec<(usize, Value)>,
+    /// The value in each that has one, which is called like `segment 1`.
+    pub values: Vec<(String, Value)>,
 }
 
 /// The config of all segments, and where they differ. The newest segment that has a key has its value.
 pub(super) fn config(segments: &[Segment]) -> (BTreeMap<String, Value>, Vec<ConfigConflict>) {
-    let mut values: BTreeMap<&str, Vec<(usize, Value)>> = BTreeMap::new();
-    for (i, segment) in segments.iter().enumerate() {
+    let mut values: BTreeMap<&str, Vec<(String, Value)>> = BTreeMap::new();
+    for segment in segments {
         for (key, value) in segment.state.config().as_object().into_iter().flatten() {
-            values.entry(key).or_default().push((i + 1, value.clone()));
+            values.entry(key).or_default().push((segment.label.clone(), value.clone()));
         }
     }
     let (mut config, mut conflicts) = (BTreeMap::new(), Vec::new());
-    for (key, values) in values {
+    for (key, values) in values.into_iter().filter(|(key, _)| *key != LINEAGE) {
         let Some((_, newest)) = values.last() else { continue };
         config.insert(key.to_owned(), newest.clone());
-        if key != LINEAGE && values.iter().any(|(_, value)| value != newest) {
+        if values.iter().any(|(_, value)| value != newest) {
             conflicts.push(ConfigConflict { key: key.to_owned(), values });
         }
     }
     (config, conflicts)
 }
 
-/// The body of the merged run's record: that of the oldest segment, with what later ones say about names,
-/// project and notes, the tags and the config of all, and where it all came from.
-pub(super) fn run_record(plan: &Plan, config: &BTreeMap<String, Value>) -> Result<Vec<u8>> {
-    let base = plan.scanned.iter().find_map(|segment| Some((segment, segment.run.as_ref()?)));
-    let Some((segment, base)) = base else {
-        return Err(Error::misuse("no segment has a record of its run; recover one first"));
-    };
-    build(plan, config, base)
-        .map_err(|error: Malformed| Error::misuse(error.to_string()).at(&segment.log))
+/// What the merged run's record is made of.
+pub(super) struct Head<'a> {
+    pub(super) run_id: &'a str,
+    /// The oldest first.
+    pub(super) segments: &'a [Segment],
+    pub(super) config: &'a BTreeMap<String, Value>,
+    /// Where it came from.
+    pub(super) lineage: Value,
 }
 
-fn build(plan: &Plan, config: &BTreeMap<String, Value>, base: &[u8]) -> Result<Vec<u8>, Malformed> {
+impl Head<'_> {
+    /// The body of the merged run's record: that of the oldest segment, with what later ones say about
+    /// names, project and notes, the tags and the config of all, and where it all came from.
+    pub(super) fn run_record(&self) -> Result<Vec<u8>> {
+        let base = self.segments.iter().find_map(|segment| Some((segment, segment.run.as_ref()?)));
+        let Some((segment, base)) = base else {
+            return Err(Error::misuse("no segment has a record of its run; recover one first"));
+        };
+        build(self, base)
+            .map_err(|error: Malformed| Error::misuse(error.to_string()).at(&segment.log))
+    }
+}
+
+fn build(head: &Head<'_>, base: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut run = Vec::new();
-    set_bytes(base, RUN_ID, Some(plan.run_id.as_bytes()), &mut run)?;
+    set_bytes(base, RUN_ID, Some(head.run_id.as_bytes()), &mut run)?;
     type Text = fn(&crate::run::RunInfo) -> &str;
     let texts: [(u32, Text); 7] = [
         (2, |info| info.entity()),
@@ -66,7 +77,7 @@ fn build(plan: &Plan, config: &BTreeMap<String, Value>, base: &[u8]) -> Result<V
         (12, |info| info.sweep_id()),
     ];
     for (field, text) in texts {
-        let mut infos = plan.scanned.iter().rev().map(|segment| text(segment.state.info()));
+        let mut infos = head.segments.iter().rev().map(|segment| text(segment.state.info()));
         if let Some(newest) = infos.find(|text| !text.is_empty()) {
             let was = std::mem::take(&mut run);
             set_bytes(&was, field, Some(newest.as_bytes()), &mut run)?;
@@ -80,12 +91,12 @@ fn build(plan: &Plan, config: &BTreeMap<String, Value>, base: &[u8]) -> Result<V
             Fate::Keep
         })
     })?;
-    let tags = plan.scanned.iter().flat_map(|segment| segment.state.info().tags());
+    let tags = head.segments.iter().flat_map(|segment| segment.state.info().tags());
     let mut seen = BTreeSet::new();
     for tag in tags.filter(|tag| seen.insert(tag.as_str())) {
         wire::put_bytes(&mut run, TAGS, tag.as_bytes());
     }
-    put_message(&mut run, CONFIG, |out| put_config(plan, config, &config_of(base)?, out))?;
+    put_message(&mut run, CONFIG, |out| put_config(head, &config_of(base)?, out))?;
     Ok(run)
 }
 
@@ -101,12 +112,7 @@ fn config_of(run: &[u8]) -> Result<Vec<u8>, Malformed> {
 }
 
 /// Appends the config: the items of the oldest segment where their values still hold, then the others.
-fn put_config(
-    plan: &Plan,
-    config: &BTreeMap<String, Value>,
-    base: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), Malformed> {
+fn put_config(head: &Head<'_>, base: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut there = BTreeSet::new();
     splice_items(RecordKind::Config, base, out, |item, _| {
         let value = item.view.path.single().zip(match item.view.value {
@@ -114,15 +120,15 @@ fn put_config(
             _ => None,
         });
         let holds = value.filter(|(key, value)| {
-            *key != LINEAGE && config.get(*key) == Some(value) && there.insert((*key).to_owned())
+            head.config.get(*key) == Some(value) && there.insert((*key).to_owned())
         });
         Ok::<_, Malformed>(if holds.is_some() { Fate::Keep } else { Fate::Drop })
     })?;
-    for (key, value) in config.iter().filter(|(key, _)| *key != LINEAGE && !there.contains(*key)) {
+    for (key, value) in head.config.iter().filter(|(key, _)| !there.contains(*key)) {
         put_entry(key, value, out)?;
     }
-    put_entry(INTERNAL, &internal(plan), out)?;
-    put_entry(LINEAGE, &lineage(plan), out)
+    put_entry(INTERNAL, &internal(head), out)?;
+    put_entry(LINEAGE, &head.lineage, out)
 }
 
 /// Appends a key of the config, in the form in which clients write those.
@@ -135,9 +141,9 @@ fn put_entry(key: &str, value: &Value, out: &mut Vec<u8>) -> Result<(), Malforme
 }
 
 /// What the run records of the segments say under `_wandb`.
-fn internal(plan: &Plan) -> Value {
+fn internal(head: &Head<'_>) -> Value {
     let mut internal = BTreeMap::new();
-    for body in plan.scanned.iter().filter_map(|segment| segment.run.as_ref()) {
+    for body in head.segments.iter().filter_map(|segment| segment.run.as_ref()) {
         let config = RunRecord::decode(&**body).ok().and_then(|run| run.config);
         let items = config.unwrap_or_default().update.into_iter();
         for item in items.filter(|item| item.key == INTERNAL) {
@@ -149,37 +155,35 @@ fn internal(plan: &Plan) -> Value {
     Value::Object(internal)
 }
 
-/// Where the merged run came from: for each segment its log, and what became of its steps.
-fn lineage(plan: &Plan) -> Value {
-    let range = |range: &super::StepRange| {
-        Value::Array(vec![Value::Int(range.first), Value::Int(range.last)])
-    };
-    let segments = plan.segments.iter().zip(&plan.scanned).map(|(planned, segment)| {
+/// Where a merged run came from: `parts` says what became of each segment, in their order.
+pub(super) fn lineage(
+    verb: &str,
+    segments: &[Segment],
+    parts: impl Iterator<Item = Vec<(&'static str, Value)>>,
+) -> Value {
+    let segments = segments.iter().zip(parts).map(|(segment, part)| {
         let mut members = vec![
-            ("run_id", Value::String(planned.run_id.clone())),
+            ("run_id", Value::String(segment.run_id().to_owned())),
             ("log", Value::String(segment.short_name())),
             ("bytes", Value::Int(segment.bytes as i64)),
             ("records", Value::Int(segment.records as i64)),
-            ("rows", Value::Int(planned.rows as i64)),
-            ("recorded", planned.recorded.as_ref().map_or(Value::Null, range)),
-            ("offset", Value::Int(planned.offset)),
-            ("kept", Value::Array(planned.kept.iter().map(range).collect())),
-            ("runtime_offset", Value::Float(planned.runtime_offset)),
+            ("rows", Value::Int(segment.rows.history().rows() as i64)),
         ];
+        members.extend(part);
         if let Some(earlier) = segment.state.config().get(LINEAGE) {
             members.push(("made_by", earlier.clone()));
         }
         Value::from_iter(members)
     });
     Value::from_iter([
-        ("verb", Value::String("merge".into())),
+        ("verb", Value::String(verb.into())),
         ("version", Value::String(env!("CARGO_PKG_VERSION").into())),
         ("segments", Value::Array(segments.collect())),
     ])
 }
 
 /// The config key that says where a run came from.
-pub(super) const LINEAGE: &str = "_wandb_offline";
+const LINEAGE: &str = "_wandb_offline";
 const INTERNAL: &str = "_wandb";
 
 const RUN_ID: u32 = 1;

@@ -5,6 +5,9 @@
 //! [`Plan::write`] makes one run directory of them, which `wandb sync` and every other tool take for a run
 //! that was never interrupted. The segments are only read.
 //!
+//! [`Ranks`] merges something else: the runs of the ranks of one distributed job. [`EventPlan`] does for
+//! TensorBoard log directories what [`Plan`] does for runs.
+//!
 //! # What becomes of what is in the segments
 //! - **Rows**: those of the planned steps, in the order of steps. Of a segment that is placed elsewhere than
 //!   it was recorded, `_step` is shifted, and `_runtime` by as long as the segments before it ran. All else
@@ -34,21 +37,29 @@
 //! # }
 //! ```
 
+mod attempt;
+mod carry;
 mod draw;
+mod event_write;
+mod events;
 mod files;
 mod head;
 mod options;
 mod place;
 mod plan;
+mod ranks;
 mod row;
 mod segment;
 mod summary;
 mod write;
 
 pub use crate::rewrite::Damage;
+pub use event_write::EventReport;
+pub use events::{EventPlan, PlannedAttempt, PlannedRun, PlannedTag, TagPart};
 pub use files::RenamedFile;
 pub use head::ConfigConflict;
 pub use options::{Options, Overlap, Steps};
 pub use place::StepRange;
 pub use plan::{Plan, PlannedSegment, SharedSteps};
+pub use ranks::{PlannedRank, Ranks};
 pub use write::MergeReport;

@@ -34,7 +34,12 @@ impl StepRange {
         (!both.is_empty()).then_some(both)
     }
 
-    const fn shifted(&self, offset: i64) -> Self {
+    /// From the first of both to the last.
+    pub(super) fn join(&self, other: &Self) -> Self {
+        Self::new(self.first.min(other.first), self.last.max(other.last))
+    }
+
+    pub(super) const fn shifted(&self, offset: i64) -> Self {
         Self::new(self.first.saturating_add(offset), self.last.saturating_add(offset))
     }
 }
@@ -102,7 +107,7 @@ fn offset(first: i64, starting_step: Option<i64>, run: Option<(i64, i64)>, steps
 }
 
 /// Decides which segment has which steps.
-fn share(placements: &mut [Placement], overlap: &Overlap) -> Result<()> {
+pub(super) fn share(placements: &mut [Placement], overlap: &Overlap) -> Result<()> {
     match overlap {
         Overlap::Newest => share_in_turn(placements.iter_mut().rev()),
         Overlap::Oldest => share_in_turn(placements.iter_mut()),

@@ -80,23 +80,15 @@ impl Plan {
     /// When there are no two segments of one run; when the options do not fit them; when a log cannot be
     /// read or is none. Damage is no error.
     pub fn new(paths: &[impl AsRef<Path>], options: &Options) -> Result<Self> {
-        let mut scanned = Vec::new();
-        let (logs, errors) = find_all(paths);
-        if let Some(error) = errors.into_iter().next() {
-            return Err(error);
-        }
-        for log in logs {
-            let segment = Segment::read(&log)?;
-            let wanted = options.run_id.as_deref();
-            if wanted.is_none_or(|wanted| wanted == segment.run_id()) {
-                scanned.push(segment);
-            }
-        }
+        let mut scanned = read_all(paths, options)?;
         let run_id = run_id(&scanned, options)?;
         let starts: Option<Vec<f64>> = scanned.iter().map(Segment::start_time).collect();
         if starts.is_some() {
             let start = |segment: &Segment| segment.start_time().unwrap_or_default();
             scanned.sort_by(|a, b| start(a).total_cmp(&start(b)));
+        }
+        for (number, segment) in (1..).zip(&mut scanned) {
+            segment.label = format!("segment {number}");
         }
         let extents: Vec<_> = scanned.iter().map(Segment::extent).collect();
         let placements = place(&extents, options.steps, &options.overlap)?;
@@ -120,6 +112,23 @@ impl Plan {
     pub fn is_lossy(&self) -> bool {
         self.scanned.iter().any(|segment| segment.damage.is_lossy())
     }
+}
+
+/// Reads the segments that are meant, in the order of `paths`.
+pub(super) fn read_all(paths: &[impl AsRef<Path>], options: &Options) -> Result<Vec<Segment>> {
+    let (logs, errors) = find_all(paths);
+    if let Some(error) = errors.into_iter().next() {
+        return Err(error);
+    }
+    let mut segments = Vec::new();
+    for log in logs {
+        let segment = Segment::read(&log)?;
+        let wanted = options.run_id.as_deref();
+        if wanted.is_none_or(|wanted| wanted == segment.run_id()) {
+            segments.push(segment);
+        }
+    }
+    Ok(segments)
 }
 
 /// The id of the merged run.

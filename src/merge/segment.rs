@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 /// What a segment comes to.
 #[derive(Debug)]
 pub(super) struct Segment {
+    /// What it is called in reports: `segment 1`, or `rank 0`.
+    pub(super) label: String,
     pub(super) log: PathBuf,
     pub(super) bytes: u64,
     pub(super) records: u64,
@@ -34,6 +36,7 @@ impl Segment {
     pub(super) fn read(log: &LogFile) -> Result<Self> {
         let path = &log.path;
         let mut segment = Self {
+            label: String::new(),
             log: path.clone(),
             bytes: log.size,
             records: 0,

@@ -10,22 +10,23 @@ use crate::rewrite::{Leaves, OwnSummary, leaves};
 use crate::run::RunState;
 use std::convert::Infallible;
 
-/// The leaves of the merged summary: `kept` has all rows that are kept.
+/// The leaves of the merged summary: `kept` has all rows that are kept. `place` says where in the merged
+/// run a value of a segment is, and what it is there.
 pub(super) fn summary(
     segments: &[Segment],
     kept: &RunState,
-    renamed: impl Fn(usize, Value) -> Value,
+    place: impl Fn(usize, Vec<String>, Value) -> (Vec<String>, Value),
 ) -> Leaves {
-    let own = |segment: &Segment| {
-        OwnSummary::of(&segment.state, &segment.rows, !segment.damage.is_lossy())
-    };
-    let own: Vec<_> = segments.iter().map(own).collect();
+    let own = segments.iter().enumerate().map(|(i, of)| {
+        let own = OwnSummary::of(&of.state, &of.rows, !of.damage.is_lossy());
+        let Ok(own) = own.placed(|path, value| Ok::<_, Infallible>(Some(place(i, path, value))));
+        own
+    });
+    let own: Vec<_> = own.collect();
     let mut merged = leaves(kept.summary());
     for (i, segment) in own.iter().enumerate() {
         let newer = own.get(i + 1..).unwrap_or_default();
-        let is_free = |path: &[String]| !newer.iter().any(|newer| newer.has(path));
-        let place = |path: &[String]| Ok::<_, Infallible>(is_free(path).then(|| path.to_vec()));
-        let Ok(()) = segment.apply(&mut merged, place, |value| renamed(i, value.clone()));
+        segment.apply(&mut merged, |path| !newer.iter().any(|newer| newer.has(path)));
     }
     merged
 }

@@ -1,23 +1,19 @@
 //! Writing the merged run.
 
+use super::carry::Carrier;
 use super::files::{RenamedFile, Renames, place};
-use super::head::{self, ConfigConflict};
+use super::head::{self, ConfigConflict, Head};
 use super::place::StepRange;
 use super::plan::Plan;
 use super::row::Change;
 use super::summary::summary;
 use crate::error::Result;
-use crate::framing::Span;
 use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{HistoryView, RawRecord, RecordKind};
-use crate::rewrite::{
-    Fate, Rewriter, RowSteps, Staged, Written, put_item, put_leaves, set_uint, splice_items,
-};
-use crate::run::RunState;
-use crate::wire::{self, Malformed};
+use crate::rewrite::{Rewriter, RowSteps, Staged, Written};
+use crate::wire;
 use serde::Serialize;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// What was merged.
@@ -32,6 +28,8 @@ pub struct MergeReport {
     pub rows: u64,
     /// How many rows of each segment were left out, because another one has their steps.
     pub rows_left_out: Vec<u64>,
+    /// How many console records of ranks other than the first were left out.
+    pub console_left_out: u64,
     /// Config keys with different values.
     pub config_conflicts: Vec<ConfigConflict>,
     /// Files that have another name now.
@@ -54,18 +52,24 @@ impl Plan {
         let (mut renames, mut renamed_files, mut files) = (Vec::new(), Vec::new(), 0);
         if let Some(dir) = &mut staged.files {
             dir.set_hard_links(self.hard_links);
-            (renames, renamed_files) = place(&self.scanned, dir)?;
+            (renames, renamed_files) = place(&self.scanned, (0..self.scanned.len()).rev(), dir)?;
             files = dir.count();
         }
         let (config, config_conflicts) = head::config(&self.scanned);
+        let head = Head {
+            run_id: &self.run_id,
+            segments: &self.scanned,
+            config: &config,
+            lineage: self.lineage(),
+        };
         let mut merge = Merge::new(self, &renames, &mut staged.log);
-        merge.head(&head::run_record(self, &config)?)?;
+        merge.carrier.head(&head)?;
         let kept: Vec<_> = self.segments.iter().map(|segment| segment.kept.clone()).collect();
         for pass in passes(&kept) {
             merge.pass(&pass)?;
         }
         merge.end()?;
-        let rows = merge.rows;
+        let rows = merge.rows_kept.iter().sum();
         let all = self.segments.iter().zip(merge.rows_kept);
         let rows_left_out = all.map(|(segment, kept)| segment.rows.saturating_sub(kept)).collect();
         let proven = staged.prove()?;
@@ -75,11 +79,26 @@ impl Plan {
             run_id: self.run_id.clone(),
             rows,
             rows_left_out,
+            console_left_out: 0,
             config_conflicts,
             renamed_files,
             files,
             written,
         })
+    }
+
+    /// Where the merged run came from.
+    fn lineage(&self) -> Value {
+        let range = |range: &StepRange| Value::Array(vec![range.first.into(), range.last.into()]);
+        let parts = self.segments.iter().map(|planned| {
+            vec![
+                ("recorded", planned.recorded.as_ref().map_or(Value::Null, range)),
+                ("offset", Value::Int(planned.offset)),
+                ("kept", Value::Array(planned.kept.iter().map(range).collect())),
+                ("runtime_offset", Value::Float(planned.runtime_offset)),
+            ]
+        });
+        head::lineage("merge", &self.scanned, parts)
     }
 }
 
@@ -119,15 +138,8 @@ fn passes(kept: &[Vec<StepRange>]) -> Vec<Pass> {
 struct Merge<'a> {
     plan: &'a Plan,
     renames: &'a [Renames],
-    log: &'a mut Rewriter,
-    /// The rows that are kept, as they are written, and the metric definitions.
-    kept: RunState,
-    rows: u64,
+    carrier: Carrier<'a>,
     rows_kept: Vec<u64>,
-    /// The last definition of each metric.
-    definitions: HashMap<Vec<u8>, Vec<u8>>,
-    /// What the newest segment ends with.
-    last: Vec<(RecordKind, Vec<u8>)>,
     body: Vec<u8>,
     payload: Vec<u8>,
 }
@@ -137,25 +149,11 @@ impl<'a> Merge<'a> {
         Self {
             plan,
             renames,
-            log,
-            kept: RunState::default(),
-            rows: 0,
+            carrier: Carrier::new(log),
             rows_kept: vec![0; plan.segments.len()],
-            definitions: HashMap::new(),
-            last: Vec::new(),
             body: Vec::new(),
             payload: Vec::new(),
         }
-    }
-
-    /// Who wrote it, as the newest segment says, and what run it is.
-    fn head(&mut self, run: &[u8]) -> Result<()> {
-        if let Some(header) =
-            self.plan.scanned.iter().rev().find_map(|segment| segment.header.as_ref())
-        {
-            self.log.add(RecordKind::Header, header)?;
-        }
-        self.log.add(RecordKind::Run, run)
     }
 
     fn pass(&mut self, pass: &Pass) -> Result<()> {
@@ -166,6 +164,7 @@ impl<'a> Merge<'a> {
         };
         let change =
             Change { offset: planned.offset, runtime_offset: planned.runtime_offset, renames };
+        let is_last = pass.segment + 1 == self.plan.segments.len();
         let mut steps = RowSteps::default();
         let mut reader = Reader::options().lenient(true).open(&planned.log)?;
         while let Some(record) = reader.next_record()? {
@@ -184,7 +183,7 @@ impl<'a> Merge<'a> {
                     self.row(&record, &body.message, changed, pass.segment)
                 }
                 _ if !pass.others => Ok(()),
-                (kind, _) => self.other(&record, kind, &body.message, pass.segment),
+                (kind, _) => self.carrier.take(&record, kind, &body.message, renames, is_last),
             };
             done.map_err(|error| error.at(&planned.log))?;
         }
@@ -201,8 +200,8 @@ impl<'a> Merge<'a> {
         segment: usize,
     ) -> Result<()> {
         let Some((change, step)) = changed else {
-            if self.kept.apply(record).is_ok() {
-                self.log.keep(record)?;
+            if self.carrier.kept.apply(record).is_ok() {
+                self.carrier.log.keep(record)?;
                 self.count_row(segment);
             }
             return Ok(());
@@ -213,112 +212,31 @@ impl<'a> Merge<'a> {
         }
         self.payload.clear();
         wire::put_bytes(&mut self.payload, RecordKind::History.field(), &self.body);
-        if self.kept.apply(&RawRecord::new(record.span, &self.payload)).is_ok() {
-            self.log.replace(record, &self.body)?;
+        if self.carrier.kept.apply(&RawRecord::new(record.span, &self.payload)).is_ok() {
+            self.carrier.log.replace(record, &self.body)?;
             self.count_row(segment);
         }
         Ok(())
     }
 
     fn count_row(&mut self, segment: usize) {
-        self.rows += 1;
         if let Some(rows) = self.rows_kept.get_mut(segment) {
             *rows += 1;
         }
     }
 
-    /// Takes what is no row.
-    fn other(
-        &mut self,
-        record: &RawRecord<'_>,
-        kind: RecordKind,
-        body: &[u8],
-        segment: usize,
-    ) -> Result<()> {
-        let is_newest = segment + 1 == self.plan.segments.len();
-        self.body.clear();
-        match kind {
-            // They are made anew.
-            RecordKind::Header | RecordKind::Run | RecordKind::Summary => Ok(()),
-            RecordKind::Exit | RecordKind::Final | RecordKind::Footer => {
-                if is_newest {
-                    self.last.push((kind, body.to_vec()));
-                }
-                Ok(())
-            }
-            RecordKind::Preempting if !is_newest => Ok(()),
-            RecordKind::Metric => match self.is_news(record, body) {
-                true => self.log.keep(record),
-                false => Ok(()),
-            },
-            RecordKind::Config => self.config(record, body),
-            RecordKind::Files => {
-                match self.renames.get(segment).filter(|names| !names.is_empty()) {
-                    Some(renames) if renames.splice_files(body, &mut self.body).is_ok() => {
-                        self.log.replace(record, &self.body)
-                    }
-                    _ => self.log.keep(record),
-                }
-            }
-            _ => self.log.keep(record),
-        }
-    }
-
-    /// Whether a metric definition is another than the one before of that name.
-    fn is_news(&mut self, record: &RawRecord<'_>, body: &[u8]) -> bool {
-        let mut name = Vec::new();
-        for field in wire::Fields::new(body).flatten().filter(|field| field.number <= GLOB_NAME) {
-            wire::put_bytes(&mut name, field.number, field.value.bytes().unwrap_or_default());
-        }
-        if self.definitions.insert(name, body.to_vec()).is_some_and(|old| old == body) {
-            return false;
-        }
-        // One that cannot be read defines nothing.
-        let _ = self.kept.apply(record);
-        true
-    }
-
-    /// Of changes to the config W&B's own part is taken; the rest of it stands in front.
-    fn config(&mut self, record: &RawRecord<'_>, body: &[u8]) -> Result<()> {
-        let (mut taken, mut dropped) = (0u64, 0u64);
-        splice_items(RecordKind::Config, body, &mut self.body, |item, _| {
-            let is_internal = item.view.path.elements().next() == Some("_wandb");
-            *(if is_internal { &mut taken } else { &mut dropped }) += 1;
-            Ok(if is_internal { Fate::Keep } else { Fate::Drop })
-        })
-        .map_err(|error: Malformed| record.malformed(error))?;
-        match (taken, dropped) {
-            (0, _) => Ok(()),
-            (_, 0) => self.log.keep(record),
-            _ => self.log.replace(record, &self.body),
-        }
-    }
-
-    /// The summary, and how the newest segment ended.
     fn end(&mut self) -> Result<()> {
-        let runtime = self.runtime();
-        let renamed = |segment: usize, value: Value| {
-            let renames: Option<&Renames> = self.renames.get(segment);
-            let text = renames.and_then(|renames| renames.renamed(&value.to_string()));
-            text.and_then(|text| Value::parse(&text).ok()).unwrap_or(value)
+        let renamed = |segment: usize, path: Vec<String>, value: Value| {
+            (
+                path,
+                self.renames
+                    .get(segment)
+                    .map_or_else(|| value.clone(), |of| of.renamed_value(&value)),
+            )
         };
-        let leaves = summary(&self.plan.scanned, &self.kept, renamed);
-        self.body.clear();
-        put_leaves(&leaves, &mut self.body);
-        put_item(UPDATE, ["_wandb", "runtime"], &(runtime as i64).to_string(), &mut self.body);
-        self.log.add(RecordKind::Summary, &self.body)?;
-        for (kind, body) in std::mem::take(&mut self.last) {
-            self.body.clear();
-            if kind == RecordKind::Exit {
-                let record = RawRecord::new(Span { offset: 0, length: 0 }, &body);
-                set_uint(&body, EXIT_RUNTIME, Some(runtime as u64), &mut self.body)
-                    .map_err(|error| record.malformed(error))?;
-            } else {
-                self.body.extend_from_slice(&body);
-            }
-            self.log.add(kind, &self.body)?;
-        }
-        Ok(())
+        let summary = summary(&self.plan.scanned, &self.carrier.kept, renamed);
+        let runtime = self.runtime();
+        self.carrier.end(&summary, runtime)
     }
 
     /// How long all of it ran, in seconds.
@@ -328,10 +246,6 @@ impl<'a> Merge<'a> {
             .fold(0.0, f64::max)
     }
 }
-
-const GLOB_NAME: u32 = 2;
-const EXIT_RUNTIME: u32 = 2;
-const UPDATE: u32 = 1;
 
 #[cfg(test)]
 mod tests {

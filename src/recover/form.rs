@@ -7,12 +7,14 @@ use crate::event::EventView;
 use crate::framing::block_log::{BlockDecoder, BlockEncoder};
 use crate::framing::tfrecord::{self, TfRecordDecoder};
 use crate::framing::{Decoder, Span};
+use crate::io::{Compression, Unpacked};
 use crate::limits::Limits;
 use crate::proto::wandb_internal::RunExitRecord;
 use crate::record::{HistoryView, RawRecord, RecordKind};
-use crate::tfevents::RawEvent;
+use crate::tfevents::{RawEvent, compression};
 use crate::wire;
 use prost::Message;
+use std::io::Read;
 
 /// What a sound record says of its place among the others.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +32,9 @@ pub(super) trait Form {
 
     /// A decoder that reads whatever is readable.
     fn decoder(limits: &Limits) -> Self::Decoder;
+
+    /// The bytes of a file, decompressed if they are compressed.
+    fn source<R: Read>(from: R) -> Unpacked<R>;
 
     /// Appends what a file starts with.
     fn begin(&mut self, out: &mut Vec<u8>);
@@ -70,6 +75,10 @@ impl Form for LogForm {
 
     fn decoder(limits: &Limits) -> BlockDecoder {
         BlockDecoder::new(limits.record_len).any_header(true)
+    }
+
+    fn source<R: Read>(from: R) -> Unpacked<R> {
+        Unpacked::new(from, Compression::by_magic)
     }
 
     fn begin(&mut self, out: &mut Vec<u8>) {
@@ -130,6 +139,10 @@ impl Form for EventForm {
 
     fn decoder(limits: &Limits) -> TfRecordDecoder {
         TfRecordDecoder::new(limits.record_len)
+    }
+
+    fn source<R: Read>(from: R) -> Unpacked<R> {
+        Unpacked::new(from, compression)
     }
 
     fn begin(&mut self, _out: &mut Vec<u8>) {}

@@ -27,7 +27,7 @@ mod target;
 pub use report::{Format, Loss, RecoverReport, Recovered};
 
 use crate::error::{Error, Result};
-use crate::io::{Framed, Output, StreamSource};
+use crate::io::{Framed, Output, Source};
 use crate::limits::Limits;
 use copies::Copies;
 use form::{EventForm, Form, LogForm};
@@ -99,7 +99,8 @@ pub fn recover(input: impl AsRef<Path>, options: &Options) -> Result<RecoverRepo
 /// # Errors
 /// When reading or writing fails, and when no record is readable; something may be written then.
 pub fn recover_log(from: impl Read, to: impl Write, finish: bool) -> Result<Recovered> {
-    let (mut output, source) = (Output::new(to, PathBuf::new(), REFUSAL), StreamSource::new(from));
+    let mut output = Output::new(to, PathBuf::new(), REFUSAL);
+    let source = LogForm::source(from);
     let (recovered, _) = salvage(LogForm::default(), source, &mut output, None, finish)?;
     Ok(recovered)
 }
@@ -110,12 +111,12 @@ pub fn recover_log(from: impl Read, to: impl Write, finish: bool) -> Result<Reco
 /// As for [`recover_log`].
 pub fn recover_events(from: impl Read, to: impl Write) -> Result<Recovered> {
     let mut output = Output::new(to, PathBuf::new(), REFUSAL);
-    let (recovered, _) = salvage(EventForm, StreamSource::new(from), &mut output, None, false)?;
+    let (recovered, _) = salvage(EventForm, EventForm::source(from), &mut output, None, false)?;
     Ok(recovered)
 }
 
 /// Takes over from `source` to `output` what is whole.
-fn salvage<F: Form, S: crate::io::Source, W: Write>(
+fn salvage<F: Form, S: Source, W: Write>(
     mut form: F,
     source: S,
     output: &mut Output<W>,

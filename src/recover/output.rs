@@ -64,11 +64,13 @@ fn read<F: Form, W: io::Write>(
     output: &mut Output<W>,
     options: &Options,
 ) -> Result<(Recovered, Digest)> {
-    let source = StreamSource::new(open(&target.input)?);
+    let source = F::source(open(&target.input)?);
     let path = Some(target.input.as_path());
     let (mut recovered, digest) = salvage(form, source, output, path, options.finish)?;
     if F::FORMAT == Format::Log {
-        peek::fill_in(&mut recovered.losses, &target.input, open(&target.input)?)?;
+        let failed = |error| Error::io("read", &target.input, error);
+        let again = F::source(open(&target.input)?);
+        peek::fill_in(&mut recovered.losses, again).map_err(failed)?;
     }
     Ok((recovered, digest))
 }

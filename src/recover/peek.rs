@@ -6,26 +6,26 @@
 
 use super::report::Loss;
 use crate::cursor::Cursor;
-use crate::error::{Error, Result};
 use crate::framing::block_log::CHUNK_HEADER_LEN;
+use crate::io::{Source, skip};
 use crate::record::RecordKind;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io;
 use std::ops::RangeInclusive;
-use std::path::Path;
 
-/// Fills in the kinds of losses in the log `path`.
-pub(super) fn fill_in(losses: &mut [Loss], path: &Path, mut file: File) -> Result<()> {
-    let mut bytes = Vec::new();
+/// Fills in the kinds of losses, whose bytes `file` has.
+pub(super) fn fill_in(losses: &mut [Loss], mut file: impl Source) -> io::Result<()> {
+    let mut at = 0;
     for loss in losses {
         let Some(first) = loss.first_number else { continue };
-        let last = loss.last_number.unwrap_or(i64::MAX);
-        bytes.clear();
-        let read = file
-            .seek(SeekFrom::Start(loss.offset))
-            .and_then(|_| file.by_ref().take(loss.length.min(LOOKED_AT)).read_to_end(&mut bytes));
-        read.map_err(|error| Error::io("read", path, error))?;
-        for kind in kinds(&bytes, first..=last) {
+        skip(&mut file, loss.offset.saturating_sub(at))?;
+        at = loss.offset;
+        let length = usize::try_from(loss.length).map_or(LOOKED_AT, |length| length.min(LOOKED_AT));
+        if file.window().len() < length {
+            file.grow(length)?;
+        }
+        let bytes = file.window();
+        let bytes = bytes.get(..length).unwrap_or(bytes);
+        for kind in kinds(bytes, first..=loss.last_number.unwrap_or(i64::MAX)) {
             *loss.kinds.entry(kind.to_string()).or_default() += 1;
         }
     }
@@ -79,4 +79,4 @@ const FIRST: u8 = 2;
 const NUM: u32 = 1;
 
 /// More of one loss is not looked at.
-const LOOKED_AT: u64 = 1 << 20;
+const LOOKED_AT: usize = 1 << 20;

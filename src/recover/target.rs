@@ -2,11 +2,11 @@
 
 use super::Options;
 use super::report::Format;
-use crate::error::{Error, Result};
-use crate::log::locate;
+use crate::error::Result;
+use crate::log::{locate, plain_path};
+use crate::rewrite::{added, beside, is_run_dir, resolved};
 use crate::tfevents::is_event_file;
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The input, and where the output goes.
@@ -38,7 +38,7 @@ impl Target {
                 let stem = Path::new(&name).file_stem().unwrap_or_default();
                 log.path.with_file_name(added(stem.to_owned(), ".recovered.wandb"))
             }
-            None => beside(&dir)?,
+            None => beside(&dir, "-recovered")?,
         };
         let run = (!alone).then_some((dir, name));
         Ok(Self { format: Format::Log, input: log.path, output, run })
@@ -49,7 +49,7 @@ impl Target {
             Some(output) => output.clone(),
             None => {
                 let parent = input.parent().unwrap_or_else(|| Path::new(""));
-                beside(&resolved(parent)?)?.join(plain_name(input))
+                beside(&resolved(parent)?, "-recovered")?.join(plain_name(input))
             }
         };
         Ok(Self { format: Format::Events, input: input.to_owned(), output, run: None })
@@ -58,38 +58,5 @@ impl Target {
 
 /// The name without what says that the file is compressed, for the output is not.
 fn plain_name(path: &Path) -> OsString {
-    let compressed =
-        path.extension().is_some_and(|extension| extension == "gz" || extension == "zst");
-    let name = if compressed { path.file_stem() } else { path.file_name() };
-    name.unwrap_or_default().to_owned()
-}
-
-/// A directory by its own name: not `.`, nor that of a link such as `latest-run`.
-fn resolved(dir: &Path) -> Result<PathBuf> {
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    let linked = fs::symlink_metadata(dir).is_ok_and(|found| found.is_symlink());
-    if dir.file_name().is_some() && !linked {
-        return Ok(dir.to_owned());
-    }
-    dir.canonicalize().map_err(|error| Error::io("look into", dir, error))
-}
-
-/// `DIR-recovered`.
-fn beside(dir: &Path) -> Result<PathBuf> {
-    match dir.file_name() {
-        Some(name) => Ok(dir.with_file_name(added(name.to_owned(), "-recovered"))),
-        None => Err(Error::setting("output", "the input is in no directory with a name; name one")),
-    }
-}
-
-fn added(mut name: OsString, suffix: &str) -> OsString {
-    name.push(suffix);
-    name
-}
-
-/// Whether this is the directory of one run, by its name or by what is in it.
-fn is_run_dir(dir: &Path) -> bool {
-    let name = dir.file_name().unwrap_or_default().as_encoded_bytes();
-    name.strip_prefix(b"offline-").unwrap_or(name).starts_with(b"run-")
-        || dir.join("files").is_dir()
+    plain_path(path).file_name().unwrap_or_default().to_owned()
 }

@@ -2,7 +2,9 @@
 
 use super::splice::{Fate, splice};
 use crate::error::{Error, Result};
+use crate::framing::Tail;
 use crate::log::Reader;
+use crate::tfevents::EventReader;
 use crate::wire::{Fields, Malformed};
 use std::borrow::Cow;
 use std::io;
@@ -13,7 +15,7 @@ use std::path::Path;
 /// The digest is a CRC-32C, a polynomial other than that of the log's own checksums, over the length and
 /// the bytes of each record in turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Contents {
+pub(crate) struct Contents {
     records: u64,
     bytes: u64,
     digest: u32,
@@ -22,7 +24,7 @@ pub(super) struct Contents {
 impl Contents {
     /// Adds a record with these fields, `num` aside.
     #[inline]
-    pub(super) fn add(&mut self, fields: &[u8]) {
+    pub(crate) fn add(&mut self, fields: &[u8]) {
         self.records += 1;
         self.bytes += fields.len() as u64;
         self.digest = crc32c::crc32c_append(self.digest, &(fields.len() as u64).to_le_bytes());
@@ -45,14 +47,28 @@ impl Contents {
                 return Err(unlike(path, format!("record {} has another number", found.records)));
             }
         }
-        if found != *self {
+        self.compare(&found, reader.tail(), path)
+    }
+
+    /// As [`Self::prove`], for the payloads of an event file.
+    pub(crate) fn prove_events(&self, path: &Path) -> Result<()> {
+        let mut reader = EventReader::open(path)?;
+        let mut found = Self::default();
+        while let Some(event) = reader.next_event()? {
+            found.add(event.payload);
+        }
+        self.compare(&found, reader.tail(), path)
+    }
+
+    fn compare(&self, found: &Self, tail: Option<Tail>, path: &Path) -> Result<()> {
+        if found != self {
             let reason = format!(
                 "{} records of {} bytes instead of {} of {}, or others",
                 found.records, found.bytes, self.records, self.bytes
             );
             return Err(unlike(path, reason));
         }
-        match reader.tail() {
+        match tail {
             Some(tail) if tail.is_clean() => Ok(()),
             _ => Err(unlike(path, "it is cut off".into())),
         }
@@ -60,7 +76,7 @@ impl Contents {
 }
 
 fn unlike(path: &Path, reason: String) -> Error {
-    let reason = format!("the log does not read back as it was written: {reason}");
+    let reason = format!("it does not read back as it was written: {reason}");
     Error::io("rely on the disk", path, io::Error::other(reason))
 }
 

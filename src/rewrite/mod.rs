@@ -5,6 +5,7 @@
 //! [`Staged`] is the output, which gets its name only once it has been read back and found to be what was
 //! meant. Input is never changed, and nothing that exists is replaced.
 
+mod beside;
 mod contents;
 mod damage;
 mod files;
@@ -20,6 +21,8 @@ mod staged;
 mod summary;
 mod template;
 
+pub(crate) use beside::{added, beside, is_run_dir, resolved};
+pub(crate) use contents::Contents;
 pub use damage::Damage;
 pub(crate) use files::with_slashes;
 pub use files::{FilesDir, Placed, files_in};

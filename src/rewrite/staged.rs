@@ -117,6 +117,22 @@ impl Proven {
         self.written
     }
 
+    /// Where the run directory, or the log, stands for now.
+    pub fn path(&self) -> &Path {
+        match &self.place {
+            Place::Run { dir, .. } => dir.path(),
+            Place::Log(file) => file.path(),
+        }
+    }
+
+    /// Where the log stands for now.
+    pub fn log_path(&self) -> PathBuf {
+        match &self.place {
+            Place::Run { dir, log_name } => dir.path().join(log_name),
+            Place::Log(file) => file.path().to_owned(),
+        }
+    }
+
     /// Gives it its name, and returns it. What has come to exist there in the meantime is not replaced.
     ///
     /// # Errors

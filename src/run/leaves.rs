@@ -232,7 +232,7 @@ impl<'a> Above<'a> {
 }
 
 /// Puts a value at a path, making objects on the way; what is in the way is replaced.
-pub(super) fn insert(root: &mut BTreeMap<String, Value>, path: &[String], value: Value) {
+pub(crate) fn insert(root: &mut BTreeMap<String, Value>, path: &[String], value: Value) {
     let Some((last, parents)) = path.split_last() else { return };
     let mut members = root;
     for key in parents {

@@ -29,6 +29,7 @@ pub use console::{Console, ConsoleLine, Stream};
 pub use files::{Files, RunFile, Stats};
 pub use history::History;
 pub use info::RunInfo;
+pub(crate) use leaves::insert;
 pub use load::{LoadReport, load};
 pub use metrics::Metrics;
 pub use overview::Status;

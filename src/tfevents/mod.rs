@@ -1,19 +1,19 @@
 //! TensorBoard event files: found under a directory, read, followed while they grow, gathered into
 //! series of scalars, and written.
 
-mod compressed;
 mod discover;
-mod inflate;
+mod follow;
 mod reader;
 mod scalars;
 mod series;
 mod summary;
 mod writer;
 
-pub use compressed::EventSource;
 pub use discover::{FileOrder, LogDir, RunFiles, SkipReason, Skipped, discover};
 pub use discover::{event_file_host, is_event_file};
+pub use follow::EventFollower;
 pub use reader::{EventReader, EventReaderOptions, RawEvent};
+pub(crate) use reader::{RECORD_LEN, compression};
 pub use scalars::{ScalarColumn, ScalarSeries, Scalars};
 pub use series::{Sample, Series, SeriesTable};
 pub use summary::{At, Counts, HParam, HParams, Histogram, Image, Mesh, Outcome, PrCurve};

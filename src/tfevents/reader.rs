@@ -1,11 +1,12 @@
 //! Reading the events of a file.
 
-use super::compressed::EventSource;
+use crate::checksum::MaskedCrc32c;
+use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventView;
 use crate::framing::tfrecord::TfRecordDecoder;
 use crate::framing::{Fault, Span, Tail};
-use crate::io::{Framed, GapReport, SliceSource, Source};
+use crate::io::{Compression, Framed, GapReport, SliceSource, Source, Unpacked};
 use crate::limits::Limits;
 use std::fs::File;
 use std::io::Read;
@@ -15,7 +16,8 @@ use std::path::Path;
 ///
 /// By default a reader is strict: damage is an error. A lenient one passes over damage, delivers every
 /// record that is whole, and keeps a report. Neither takes a cut-off end for an error; ask
-/// [`Self::tail`] how the file ends. Files in gzip or zlib are decompressed on the way.
+/// [`Self::tail`] how the file ends. Files in gzip, zlib or zstd are decompressed on the way (zstd with the
+/// feature `zstd`).
 ///
 /// ```
 /// # fn main() -> wandb_offline::Result<()> {
@@ -36,7 +38,7 @@ use std::path::Path;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct EventReader<S = EventSource<File>> {
+pub struct EventReader<S = Unpacked<File>> {
     framed: Framed<TfRecordDecoder, S>,
 }
 
@@ -209,8 +211,8 @@ impl EventReaderOptions {
     }
 
     /// Reads events from any stream; it need not be buffered.
-    pub fn read_from<R: Read>(self, stream: R) -> EventReader<EventSource<R>> {
-        self.build(EventSource::new(stream))
+    pub fn read_from<R: Read>(self, stream: R) -> EventReader<Unpacked<R>> {
+        self.build(Unpacked::new(stream, compression))
     }
 
     /// Reads events that are in memory, uncompressed, without copying them.
@@ -229,8 +231,29 @@ impl EventReaderOptions {
     }
 }
 
+/// How an event file is compressed. Its first twelve bytes, a length and the checksum of that length,
+/// cannot match if they are those of a compressed stream.
+pub(crate) fn compression(head: &[u8]) -> Compression {
+    let mut cursor = Cursor::new(head);
+    if let (Some(length), Some(stored)) = (cursor.u64_le(), cursor.u32_le())
+        && MaskedCrc32c::of(&length.to_le_bytes()).0 == stored
+    {
+        return Compression::Plain;
+    }
+    match *head {
+        // The header of zlib is a multiple of 31; 8 is deflate, the only method there is.
+        [first, second, ..]
+            if first & 0x8f == 8
+                && (u16::from(first) << 8 | u16::from(second)).is_multiple_of(31) =>
+        {
+            Compression::Zlib
+        }
+        _ => Compression::by_magic(head),
+    }
+}
+
 /// Longest event by default.
-const RECORD_LEN: u64 = 128 << 20;
+pub(crate) const RECORD_LEN: u64 = 128 << 20;
 
 /// Longest event that is decoded once more to say what is wrong with it.
 const EXPLAINED_LEN: usize = 64 << 10;

@@ -73,6 +73,14 @@ impl<W: Write> EventWriter<W> {
         })
     }
 
+    /// Adds an event that is encoded already: these bytes.
+    ///
+    /// # Errors
+    /// After a failed write.
+    pub fn payload(&mut self, payload: &[u8]) -> Result<()> {
+        self.event_with(payload.len(), |out| out.extend_from_slice(payload))
+    }
+
     /// Adds the event whose message `write` appends; `length` is how long it probably is.
     #[inline]
     pub(super) fn event_with(

@@ -7,10 +7,14 @@ mod info;
 mod list;
 mod merge;
 mod recover;
+mod scrub;
+mod secrets;
 mod split;
 #[path = "../support/mod.rs"]
 mod support;
+mod tail;
 mod to_tensorboard;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, IsTerminal, Write};
@@ -41,16 +45,23 @@ enum Command {
     Ls(list::Args),
     /// Show a run: state, config, summary and the end of its console output.
     Info(info::Args),
+    /// Print the last rows of runs, and with --follow those that are logged from now on.
+    Tail(tail::Args),
     /// Print the records of a log, one line of JSON each.
     Cat(cat::Args),
     /// Export the history of a run, one line per row, in full resolution.
     Export(export::Args),
+    /// Check that files are whole, and say what will become of their data: a doctor for logs.
+    #[command(visible_alias = "doctor")]
+    Verify(verify::Args),
     /// Make a sound log out of a damaged one, and tell what was lost.
     Recover(recover::Args),
     /// Change runs before they are uploaded: names, project, tags, config, metrics and rows.
     Edit(Box<edit::Args>),
     /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
     Merge(merge::Args),
+    /// Make a copy of a run without the secrets in it.
+    Scrub(scrub::Args),
     /// Split a run in two at a step.
     Split(split::Args),
     /// Convert runs to a TensorBoard log directory.
@@ -61,11 +72,14 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Ls(args) => list::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Tail(args) => tail::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Edit(args) => edit::run(&args),
         Command::Merge(args) => merge::run(&args),
+        Command::Scrub(args) => scrub::run(&args),
         Command::Split(args) => split::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };

@@ -3,16 +3,21 @@
 use super::{Exit, finish, print_error, stdout, tell_damage};
 use crate::support::{count, shown};
 use serde::Serialize;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wandb_offline::Result;
-use wandb_offline::merge::{MergeReport, Options, Overlap, Plan, Steps};
+use wandb_offline::log::find;
+use wandb_offline::merge::{
+    Damage, EventPlan, EventReport, MergeReport, Options, Overlap, Plan, Ranks, Steps,
+};
+use wandb_offline::tfevents::{discover, is_event_file};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = RULES)]
 pub(crate) struct Args {
-    /// The segments: logs, run directories, or directories of runs, all of which are meant.
+    /// The segments: logs, run directories, or directories of runs, all of which are meant. Or TensorBoard
+    /// log directories, each of them an attempt, which become one log directory.
     #[arg(required = true, value_name = "SEGMENT")]
     segments: Vec<PathBuf>,
     /// The run directory to be made. It must not exist. `wandb sync` finds it by itself if it is called
@@ -38,6 +43,11 @@ pub(crate) struct Args {
     /// three, and so on.
     #[arg(long, value_name = "STEP", value_delimiter = ',', conflicts_with = "overlap")]
     cut: Vec<i64>,
+    /// Merge the ranks of one job instead, which each logged a run: rows of one step become one row, with this
+    /// in front of the keys of a rank. {n} in it is the number of the rank, as in 'rank{n}/'. Ranks are
+    /// numbered in the order in which they are named, from 0 on.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["overlap", "steps", "cut"])]
+    rank_prefix: Option<String>,
     /// Make hard links to the files of the segments instead of copies.
     #[arg(long)]
     hard_links: bool,
@@ -68,34 +78,66 @@ enum OverlapArg {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let output = args.output.as_ref().filter(|_| !args.plan);
+    if let Some(prefix) = &args.rank_prefix {
+        let ranks = Ranks::new(&args.segments, prefix, &options(args))?;
+        let report = output.map(|output| ranks.write(output)).transpose()?;
+        print(&ranks, report.as_ref(), report_text, args.json)?;
+        return Ok(tell_all(ranks.damage()));
+    }
+    if args.segments.iter().all(|path| is_tensorboard(path)) {
+        let plan = EventPlan::new(&args.segments, &options(args))?;
+        let report = output.map(|output| plan.write(output)).transpose()?;
+        print(&plan, report.as_ref(), event_report_text, args.json)?;
+        return Ok(tell_all(plan.damage()));
+    }
     let plan = Plan::new(&args.segments, &options(args))?;
-    let report = match &args.output {
-        Some(output) if !args.plan => Some(plan.write(output)?),
-        _ => None,
-    };
+    let report = output.map(|output| plan.write(output)).transpose()?;
+    print(&plan, report.as_ref(), report_text, args.json)?;
+    Ok(tell_all(plan.damage()))
+}
+
+/// Whether there are event files at a path and no log of a run.
+fn is_tensorboard(path: &Path) -> bool {
+    if !path.is_dir() {
+        return path.file_name().is_some_and(is_event_file);
+    }
+    find(path).0.is_empty() && discover(path).is_ok_and(|found| !found.runs.is_empty())
+}
+
+fn print<P: Serialize + Display, R: Serialize>(
+    plan: &P,
+    report: Option<&R>,
+    report_text: impl Fn(&mut String, &R) -> std::fmt::Result,
+    json: bool,
+) -> Result<()> {
     let mut out = stdout();
-    let printed = if args.json {
-        let both = Both { plan: &plan, report: report.as_ref() };
-        serde_json::to_writer_pretty(&mut out, &both)
+    let printed = if json {
+        serde_json::to_writer_pretty(&mut out, &Both { plan, report })
             .map_err(Into::into)
             .and_then(|()| writeln!(out))
     } else {
         let terminal = std::io::stdout().is_terminal();
-        out.write_all(text(&plan, report.as_ref(), terminal).as_bytes())
+        let mut text = plan.to_string();
+        // Writing to a string does not fail.
+        let _ = report.map(|report| report_text(&mut text, report));
+        let lines: Vec<_> = text.split('\n').map(|line| shown(line, terminal)).collect();
+        out.write_all(lines.join("\n").as_bytes())
     };
     printed.map_err(print_error)?;
-    finish(&mut out)?;
-    let mut exit = Exit::Done;
-    for (log, damage) in plan.damage() {
-        exit = exit.max(tell_damage(&damage.gaps, damage.undecodable, damage.tail, log));
-    }
-    Ok(exit)
+    finish(&mut out)
+}
+
+fn tell_all<'a>(damage: impl Iterator<Item = (&'a Path, &'a Damage)>) -> Exit {
+    let exits =
+        damage.map(|(log, damage)| tell_damage(&damage.gaps, damage.undecodable, damage.tail, log));
+    exits.max().unwrap_or(Exit::Done)
 }
 
 #[derive(Serialize)]
-struct Both<'a> {
-    plan: &'a Plan,
-    report: Option<&'a MergeReport>,
+struct Both<'a, P, R> {
+    plan: &'a P,
+    report: Option<&'a R>,
 }
 
 fn options(args: &Args) -> Options {
@@ -117,16 +159,6 @@ fn options(args: &Args) -> Options {
     }
 }
 
-fn text(plan: &Plan, report: Option<&MergeReport>, terminal: bool) -> String {
-    let mut text = plan.to_string();
-    if let Some(report) = report {
-        // Writing to a string does not fail.
-        let _ = report_text(&mut text, report);
-    }
-    let lines: Vec<_> = text.split('\n').map(|line| shown(line, terminal)).collect();
-    lines.join("\n")
-}
-
 fn report_text(text: &mut String, report: &MergeReport) -> std::fmt::Result {
     writeln!(text, "-> {}", report.directory.display())?;
     let (rows, files) = (count(report.rows, "row"), count(report.files, "file"));
@@ -135,13 +167,36 @@ fn report_text(text: &mut String, report: &MergeReport) -> std::fmt::Result {
         let rows = count(*rows, "row");
         writeln!(text, "  left out: {rows} of segment {segment}, whose steps another has")?;
     }
+    if report.console_left_out > 0 {
+        let records = count(report.console_left_out, "record");
+        writeln!(text, "  left out: {records} of the console of ranks other than 0")?;
+    }
     for conflict in &report.config_conflicts {
-        let values = conflict.values.iter().map(|(n, value)| format!("{value} in segment {n}"));
+        let values = conflict.values.iter().map(|(n, value)| format!("{value} in {n}"));
         let values = values.collect::<Vec<_>>().join(", ");
-        writeln!(text, "  config: {} is {values}; the newest is kept", conflict.key)?;
+        writeln!(text, "  config: {} is {values}", conflict.key)?;
     }
     for file in &report.renamed_files {
-        writeln!(text, "  renamed: {} of segment {} to {}", file.old, file.segment, file.new)?;
+        writeln!(text, "  renamed: {} of {} to {}", file.old, file.of, file.new)?;
+    }
+    Ok(())
+}
+
+fn event_report_text(text: &mut String, report: &EventReport) -> std::fmt::Result {
+    writeln!(text, "-> {}", report.directory.display())?;
+    writeln!(
+        text,
+        "  carried: {} in {}",
+        count(report.values, "value"),
+        count(report.runs, "run")
+    )?;
+    if report.left_out > 0 {
+        let values = count(report.left_out, "value");
+        writeln!(text, "  left out: {values}, whose steps another log directory has")?;
+    }
+    if report.taken_back > 0 {
+        let values = count(report.taken_back, "value");
+        writeln!(text, "  left out: {values}, which a restart took back")?;
     }
     Ok(())
 }
@@ -149,4 +204,7 @@ fn report_text(text: &mut String, report: &MergeReport) -> std::fmt::Result {
 const RULES: &str = "\
 The segments are only read. Steps of a segment are all from its first to its last. Where several have a \
 step, one of them gives its rows for it; nothing else is left out. `_runtime` goes on from one segment to the \
-next. The config key _wandb_offline says which segments the run was made of.";
+next. The config key _wandb_offline says which segments the run was made of.
+
+In TensorBoard log directories runs of one name belong together, and overlaps are decided tag by tag. Steps are \
+where they were recorded unless --steps shift says otherwise. What a restart took back stays taken back.";

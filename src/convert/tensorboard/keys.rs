@@ -46,6 +46,18 @@ pub(super) fn project(options: &Options, log_dir: &str) -> String {
     log_dir.chars().take(128).map(|c| if bad(c) { '_' } else { c }).collect()
 }
 
+/// A word in braces that stands for nothing.
+pub(super) fn unknown_place(template: &str) -> Option<&str> {
+    template.match_indices('{').find_map(|(at, _)| {
+        let from = template.get(at..)?;
+        let place = from.get(..=from.find('}')?)?;
+        let is_word = place.trim_matches(['{', '}']).bytes().all(|b| b.is_ascii_lowercase());
+        (is_word && !PLACES.contains(&place)).then_some(place)
+    })
+}
+
+const PLACES: [&str; 3] = ["{run}", "{logdir}", "{parent}"];
+
 /// The display name.
 pub(super) fn display_name(template: &str, log_dir: &str, run: &str) -> String {
     let own = if run == "." { log_dir } else { run };
@@ -59,8 +71,8 @@ pub(super) fn display_name(template: &str, log_dir: &str, run: &str) -> String {
     while let Some(at) = rest.find('{') {
         let (before, from) = rest.split_at(at);
         name.push_str(before);
-        let places = [("{run}", own), ("{logdir}", log_dir), ("{parent}", parent)];
-        match places.iter().find(|(place, _)| from.starts_with(place)) {
+        let mut places = PLACES.into_iter().zip([own, log_dir, parent]);
+        match places.find(|(place, _)| from.starts_with(place)) {
             Some((place, value)) => {
                 name.push_str(value);
                 rest = from.get(place.len()..).unwrap_or_default();
@@ -119,6 +131,13 @@ mod tests {
         assert_eq!(display_name("{logdir}-{parent}-{x}", "l", "a/b"), "l-a-{x}");
         assert_eq!(display_name("{parent}{", "l", "a"), "l{");
         assert_eq!(display_name("{run}", "l", "{logdir}"), "{logdir}");
+    }
+
+    #[test]
+    fn a_place_that_stands_for_nothing_is_found() {
+        assert_eq!(unknown_place("{run}-{name}"), Some("{name}"));
+        assert_eq!(unknown_place("{}"), Some("{}"));
+        assert_eq!(unknown_place("{logdir}{parent} {a b} {"), None);
     }
 
     #[test]

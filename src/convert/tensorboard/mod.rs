@@ -19,9 +19,12 @@
 //!   `_wall_time`, `_wandb`, `global_step`) gets `tb/` in front, as often as needed for a key of its own.
 //! - **Scalars.** Integers and booleans stay what they are; a float is the shortest text of its own
 //!   precision. `NaN` and the infinities are carried.
-//! - **Histograms** keep their edges and counts. An outer edge that is infinite, or the largest double,
-//!   becomes the least or the greatest value, and more than 512 bins are made 512.
-//! - **Text** stays text, Markdown and all. Of rank 2 it is a table, of another rank a list.
+//! - **Histograms** have the edges and counts that TensorBoard shows. In the older form the outer edges
+//!   are the least and the greatest value, and buckets that are empty at either end are none, as in
+//!   TensorBoard's `data_compat.py`. More than 512 bins are made 512, and where bins do not meet there is
+//!   an empty one between them.
+//! - **Text** stays text, Markdown and all. Of rank 2 it is a table, of another rank a list. More than
+//!   4 MiB of it is a table too, for a row has no room.
 //! - **Tensors** of any numeric type are lists nested by their shape, or, of more than 32 elements,
 //!   histograms of 32 bins. One element is a scalar, whatever its plugin or without one. A complex number
 //!   is a pair.
@@ -47,7 +50,7 @@
 //! | one row for each step | one for each change of the step | interleaved writers tear rows apart |
 //! | each point once, restarts applied | doubled by restarts and nested runs | |
 //! | one run for each directory | all in one run | |
-//! | the last edge `1.8e308` becomes the greatest value | stays | a chart cannot show it |
+//! | outer edges of an older histogram are its least and greatest value, without the empty buckets outside | the bounds of the buckets, `1.8e308` too | what TensorBoard shows, also after the way back |
 //! | minimum equal to the first bound: a bin without width | value dropped | |
 //! | GIF is a `video-file` | an image | it would not move |
 //! | images of mixed sizes are kept, size from the first | all of the step dropped | |

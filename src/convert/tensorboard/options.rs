@@ -1,5 +1,6 @@
 //! How to convert.
 
+use super::keys::unknown_place;
 use crate::error::{Error, Result};
 use crate::record::KeyRule;
 use std::num::NonZero;
@@ -86,6 +87,10 @@ impl Options {
         }
         if self.tags.iter().any(|tag| tag.is_empty() || tag.chars().count() > 64) {
             return Err(Error::setting("tag", "want 1 to 64 characters"));
+        }
+        if let Some(place) = unknown_place(&self.name_template) {
+            let rule = format!("no {place:?}; want {{run}}, {{logdir}} or {{parent}}");
+            return Err(Error::setting("name template", rule));
         }
         Ok(())
     }

@@ -87,6 +87,9 @@ impl<'a> Conversion<'a> {
             Ok(found) => found,
             Err(error) => return self.fail(path, error.to_string()),
         };
+        if is_something_else(path, &found) {
+            return self.fail(path, "not a TensorBoard event file".into());
+        }
         let empty = found.runs.is_empty();
         let LogDir { root, runs, skipped } = found;
         self.report.skipped.extend(skipped.into_iter().map(LogDirError::from));
@@ -97,7 +100,7 @@ impl<'a> Conversion<'a> {
         let make = |name: String, runs: Vec<RunFiles>| Job {
             log_dir: path.to_owned(),
             log_dir_name: log_dir_name.clone(),
-            id: run_id(&runs, self.options.merge),
+            id: run_id(&log_dir_name, &runs, self.options),
             groups: runs.into_iter().map(|run| self.group(run)).collect(),
             folded: Vec::new(),
             name,
@@ -163,10 +166,15 @@ impl<'a> Conversion<'a> {
     }
 }
 
-/// The id of a run: the same for the same log, wherever it lies and however far it has grown. Taken from
-/// the name of the part that began first, the name of its first file, and the wall time of its first
-/// event. A run that several were merged into is none of them, and must not meet them on a server.
-fn run_id(runs: &[RunFiles], merged: bool) -> String {
+/// The id of a run: the same for the same log, wherever its log directory lies and however far it has
+/// grown. Taken from the names of the log directory and of the part that began first, the name of its
+/// first file, and the wall time of its first event. That tells copies of a directory apart, in which
+/// different trainings went on.
+///
+/// What was merged is none of its parts, and must not meet them on a server. A run and the same one with
+/// its sub-run folded in are one, for the sub-run comes when the training is over; only who never wants
+/// that has other ids.
+fn run_id(log_dir_name: &str, runs: &[RunFiles], options: &Options) -> String {
     let starts = runs.iter().map(|run| {
         let first = run.files.iter().find_map(|file| Some((file, first_wall_time(file)?)));
         let (file, wall_time) = match (first, run.files.first()) {
@@ -177,14 +185,17 @@ fn run_id(runs: &[RunFiles], merged: bool) -> String {
     });
     let first = starts.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(b.1)));
     let mut hasher = IdHasher::new();
+    hasher.part(log_dir_name.as_bytes());
     if let Some((wall_time, name, file)) = first {
         hasher.part(name.as_bytes());
         let file = file.and_then(|file| file.file_name()).unwrap_or_default();
         hasher.part(file.as_encoded_bytes());
         hasher.part(&wall_time.to_bits().to_le_bytes());
     }
-    if merged {
+    if options.merge {
         hasher.part(b"merged");
+    } else if !options.fold_hparams {
+        hasher.part(b"unfolded");
     }
     hasher.id()
 }
@@ -193,6 +204,13 @@ fn first_wall_time(path: &Path) -> Option<f64> {
     let mut reader = EventReaderOptions::default().open(path).ok()?;
     let event = reader.next_event().ok()??;
     event.view().ok().map(|event| event.wall_time)
+}
+
+/// Whether a file was named that neither is called like an event file nor begins like one.
+fn is_something_else(path: &Path, found: &LogDir) -> bool {
+    let called = path.file_name().unwrap_or_default().to_string_lossy().contains("tfevents");
+    let files = found.runs.iter().flat_map(|run| &run.files);
+    !called && path.is_file() && files.clone().all(|file| first_wall_time(file).is_none())
 }
 
 /// The run directories that are in this output directory, by id.

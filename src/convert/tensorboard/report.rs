@@ -123,7 +123,8 @@ pub struct RunReport {
     pub renamed: Vec<Rename>,
     /// Texts that became tables, for a row has no room for them.
     pub large_texts: u64,
-    /// Histograms that have other bins than they were logged with.
+    /// Histograms that have other bins than they were logged with: there were more than 512, or they
+    /// overlapped.
     pub rebinned: u64,
     /// Tags of whose last values the summary has no room; the rows have them.
     pub not_in_summary: u64,

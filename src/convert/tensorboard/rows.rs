@@ -276,14 +276,24 @@ impl<'a, W: Write> Rows<'a, W> {
     fn scalar(&mut self, point: &Point, value: ScalarValue) -> Result<(), Halt> {
         self.text.clear();
         put_value(&mut self.text, value);
-        let Some(key) = self.keys.get(point.series as usize) else { return Ok(()) };
-        if self.reserve(key.item_len(self.text.len()) + self.wall_time_len(point))? {
-            if let Some(key) = self.keys.get(point.series as usize) {
-                self.line.item(&key.value, &self.text);
-            }
-            self.carry(point);
+        let at = point.series as usize;
+        let length = self.keys.get(at).map_or(0, |key| key.item_len(self.text.len()));
+        if !self.reserve(length + self.wall_time_len(point))? {
+            self.forget(at);
+            return Ok(());
         }
+        if let Some(key) = self.keys.get(at) {
+            self.line.item(&key.value, &self.text);
+        }
+        self.carry(point);
         Ok(())
+    }
+
+    /// Takes back a point that found no place: the summary says what the series had before.
+    fn forget(&mut self, series: usize) {
+        if let Some(slot) = self.slots.get_mut(series) {
+            slot.point = None;
+        }
     }
 
     /// A value that is no number, in a row whose others are `row`.
@@ -300,8 +310,7 @@ impl<'a, W: Write> Rows<'a, W> {
             fits = self.reserve(length + self.wall_time_len(point))?;
         }
         if !fits {
-            // The summary says what the series had before.
-            self.slots.get_mut(at).into_iter().for_each(|slot| slot.point = None);
+            self.forget(at);
             return Ok(());
         }
         for (element, text) in self.values.items().iter() {

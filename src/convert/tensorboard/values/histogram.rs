@@ -1,6 +1,6 @@
 //! Histograms, as W&B takes them: edges, counts, at most 512 bins.
 
-use super::{Rendered, Stop, Target, put_numbers};
+use super::{Reason, Rendered, Stop, Target, put_numbers};
 use crate::event::{Elements, ScalarValue, TensorView};
 use crate::proto::tensorboard::HistogramProto;
 use prost::Message;
@@ -10,30 +10,42 @@ use prost::Message;
 pub(super) struct Histogram {
     edges: Vec<f64>,
     counts: Vec<f64>,
+    /// Whether these are not the bins it was logged with.
+    reshaped: bool,
 }
 
 impl Histogram {
-    /// From the older form, by the official client's rule: an empty first bucket goes, so that its bound
-    /// becomes the first edge; else the minimum is the first edge. What that rule refuses, a minimum not
-    /// below the first bound, gives a bin without width, as TensorBoard shows it.
+    /// From the older form, as TensorBoard shows it (`data_compat.py`): buckets that are empty at either
+    /// end are none, and of the others the outer bounds are the least and the greatest value. Where these
+    /// do not fit, for they are no numbers or lie inside, the bounds of the buckets stay.
     pub(super) fn of_proto(message: &[u8]) -> Result<Self, Stop> {
         let malformed = Stop::malformed("histogram");
-        let Ok(HistogramProto { min, max, bucket_limit, bucket, .. }) =
+        let Ok(HistogramProto { min, max, bucket_limit: limits, bucket: counts, .. }) =
             HistogramProto::decode(message)
         else {
             return Err(malformed);
         };
-        let (mut edges, mut counts) = (bucket_limit, bucket);
-        match (edges.first(), counts.first()) {
-            _ if edges.len() != counts.len() => return Err(malformed),
-            (Some(_), Some(&0.0)) => drop(counts.remove(0)),
-            (Some(&first), Some(_)) => edges.insert(0, if min < first { min } else { first }),
-            _ => {}
+        if limits.len() != counts.len() {
+            return Err(malformed);
         }
-        Self { edges, counts }.mended(min, max)
+        let is_filled = |count: &f64| *count != 0.0;
+        // All of them empty are still a histogram.
+        let first = counts.iter().position(is_filled).unwrap_or(0);
+        let last =
+            counts.iter().rposition(is_filled).unwrap_or_else(|| counts.len().saturating_sub(1));
+        let (Some(counts), Some(right)) = (counts.get(first..=last), limits.get(first..=last))
+        else {
+            return Err(Stop::Skip(Reason::Empty, "histogram"));
+        };
+        let left = first.checked_sub(1).and_then(|before| limits.get(before)).copied();
+        let mut edges = vec![left.unwrap_or(f64::NEG_INFINITY)];
+        edges.extend_from_slice(right);
+        let bounded = counts.iter().any(is_filled);
+        Self { edges, counts: counts.to_vec(), reshaped: false }.bounded(min, max, bounded)
     }
 
-    /// From a tensor of rows: left edge, right edge, count.
+    /// From a tensor of rows: left edge, right edge, count. Between rows that do not meet there is an
+    /// empty bin.
     pub(super) fn of_tensor(tensor: &TensorView<'_>) -> Result<Self, Stop> {
         let malformed = Stop::malformed("histogram");
         let (Some(shape), Ok(elements)) = (tensor.shape(), tensor.elements()) else {
@@ -44,17 +56,28 @@ impl Histogram {
         if elements.given_len() < elements.len() && bins > MOST_BINS as u64 {
             return Err(malformed);
         }
-        let (mut edges, mut counts, mut right) = (Vec::new(), Vec::new(), None);
+        let (mut edges, mut counts): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
+        let mut reshaped = false;
         let mut numbers = elements.iter().map(ScalarValue::as_f64);
-        while let (Some(left), Some(end), Some(count)) =
+        while let (Some(left), Some(right), Some(count)) =
             (numbers.next(), numbers.next(), numbers.next())
         {
-            edges.push(left);
+            match edges.last() {
+                Some(&end) if left > end => {
+                    edges.push(left);
+                    counts.push(0.0);
+                }
+                // What overlaps begins where the one before ends.
+                Some(&end) => reshaped |= left < end,
+                None => edges.push(left),
+            }
+            edges.push(right);
             counts.push(count);
-            right = Some(end);
         }
-        edges.extend(right);
-        Self { edges, counts }.mended(f64::NAN, f64::NAN)
+        if counts.is_empty() {
+            return Err(Stop::Skip(Reason::Empty, "histogram"));
+        }
+        Self { edges, counts, reshaped }.bounded(f64::NAN, f64::NAN, false)
     }
 
     /// Of the elements of a tensor: bins of equal width between the least and the greatest number.
@@ -67,7 +90,7 @@ impl Histogram {
         let least = finite().map(|(number, _)| number).fold(f64::INFINITY, f64::min);
         let most = finite().map(|(number, _)| number).fold(f64::NEG_INFINITY, f64::max);
         if least > most {
-            return Err(Stop::Skip(super::Reason::Malformed, "tensor without a finite number"));
+            return Err(Stop::Skip(Reason::Malformed, "tensor without a finite number"));
         }
         let (least, most) = if least < most { (least, most) } else { (least - 0.5, most + 0.5) };
         // Halved, for the difference of two finite numbers may be too large for a third.
@@ -82,24 +105,29 @@ impl Histogram {
         }
         let part = |edge: usize| edge as f64 / ELEMENT_BINS as f64;
         let edge = |edge| least * (1.0 - part(edge)) + most * part(edge);
-        Ok(Self { edges: (0..=ELEMENT_BINS).map(edge).collect(), counts })
+        Ok(Self { edges: (0..=ELEMENT_BINS).map(edge).collect(), counts, reshaped: false })
     }
 
-    /// Puts finite numbers in place of outer edges that are none: the least and the greatest value if
-    /// these are known, else the neighbour.
-    fn mended(mut self, min: f64, max: f64) -> Result<Self, Stop> {
-        if self.counts.is_empty() {
-            return Err(Stop::Skip(super::Reason::Empty, "histogram"));
-        }
+    /// Puts the least and the greatest value in place of the outer edges, if `always`, or else where
+    /// these are no numbers. Without such values a neighbour has to do.
+    fn bounded(mut self, min: f64, max: f64, always: bool) -> Result<Self, Stop> {
         if let [first, second, ..] = self.edges.as_mut_slice()
-            && !is_usable(*first)
+            && (always || !is_usable(*first))
         {
-            *first = if is_usable(min) && min <= *second { min } else { *second };
+            *first = match *second {
+                _ if is_usable(min) && min <= *second => min,
+                _ if is_usable(*first) => *first,
+                second => second,
+            };
         }
         if let [.., before, last] = self.edges.as_mut_slice()
-            && !is_usable(*last)
+            && (always || !is_usable(*last))
         {
-            *last = if is_usable(max) && max >= *before { max } else { *before };
+            *last = match *before {
+                _ if is_usable(max) && max >= *before => max,
+                _ if is_usable(*last) => *last,
+                before => before,
+            };
         }
         let sound = self.edges.iter().all(|&edge| is_usable(edge))
             && self.edges.is_sorted()
@@ -141,12 +169,12 @@ impl Histogram {
                 *last += count;
             }
         }
-        Self { edges, counts }
+        Self { edges, counts, reshaped: true }
     }
 
     pub(super) fn render(self, to: &mut Target<'_>) -> Rendered {
-        to.notes.rebinned += u64::from(self.counts.len() > MOST_BINS);
-        let Self { edges, counts } = self.limited();
+        let Self { edges, counts, reshaped } = self.limited();
+        to.notes.rebinned += u64::from(reshaped);
         let items = &mut *to.items;
         items.text("_type", "histogram");
         items.put("values", |text| put_numbers(text, &counts));
@@ -182,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn outer_edges_become_finite() {
+    fn the_outer_edges_are_the_least_and_the_greatest_value() {
         let (inf, big) = (f64::INFINITY, f64::MAX);
         for (min, max, limits, counts, edges) in [
             (
@@ -190,15 +218,22 @@ mod tests {
                 2.0,
                 &[-1.5, 0.0, 1.5, big][..],
                 &[0.0, 1.0, 2.0, 1.0][..],
-                &[-1.5, 0.0, 1.5, 2.0][..],
+                &[-1.0, 0.0, 1.5, 2.0][..],
             ),
             (-3.0, 2.0, &[-1.5, 0.0, 2.0], &[1.0, 1.0, 2.0], &[-3.0, -1.5, 0.0, 2.0]),
+            // Empty ones at the ends are none.
+            (2.5, 2.6, &[1.0, 2.0, 3.0, 4.0], &[0.0, 0.0, 1.0, 0.0], &[2.5, 2.6]),
             (-1.5, 2.0, &[-1.5, 2.0], &[1.0, 2.0], &[-1.5, -1.5, 2.0]),
             (-4.0, 5.0, &[-inf, 0.0, inf], &[0.0, 1.0, 1.0], &[-4.0, 0.0, 5.0]),
+            // What does not fit is not taken.
             (-inf, inf, &[-inf, 0.0, inf], &[0.0, 1.0, 1.0], &[0.0, 0.0, 0.0]),
-            (0.0, 1.0, &[1.2, big], &[4.0, 0.0], &[0.0, 1.2, 1.2]),
+            (3.0, -3.0, &[-1.0, 0.0, 1.0], &[0.0, 1.0, 1.0], &[-1.0, 0.0, 1.0]),
+            (0.0, 1.0, &[1.2, big], &[4.0, 0.0], &[0.0, 1.0]),
+            // All of them empty.
+            (0.0, 0.0, &[1.0, 2.0], &[0.0, 0.0], &[0.0, 1.0, 2.0]),
         ] {
-            assert_eq!(proto(min, max, limits, counts).unwrap().edges, edges);
+            let of = format!("{limits:?} {counts:?}");
+            assert_eq!(proto(min, max, limits, counts).unwrap().edges, edges, "{of}");
         }
         for (limits, counts) in [
             (&[0.0, f64::NAN, 1.0][..], &[1.0, 1.0, 1.0][..]),

@@ -12,7 +12,7 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Reads the header; `None` if it is none of PNG, JPEG, GIF and BMP.
+    /// Reads the header; `None` if it is none of PNG, JPEG, GIF, WebP and BMP.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let image = |format, (width, height)| Self { format, width, height };
         if let Some(rest) = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n") {
@@ -26,6 +26,9 @@ impl Image {
         }
         if let Some(rest) = bytes.strip_prefix(b"\xff\xd8") {
             return jpeg(rest).map(|size| image("jpeg", size));
+        }
+        if let Some(rest) = bytes.strip_prefix(b"RIFF") {
+            return webp(rest).map(|size| image("webp", size));
         }
         bytes.strip_prefix(b"BM").and_then(bmp).map(|size| image("bmp", size))
     }
@@ -63,6 +66,38 @@ fn jpeg(rest: &[u8]) -> Option<(u32, u32)> {
         }
         // The image data begins; the header should have come before.
         (marker != 0xda).then_some(())?;
+    }
+}
+
+/// The first chunk tells the form: lossy, lossless, or extended (RFC 9649).
+fn webp(rest: &[u8]) -> Option<(u32, u32)> {
+    let mut cursor = Cursor::new(rest);
+    cursor.take(4)?;
+    (cursor.take(4)? == b"WEBP").then_some(())?;
+    let form = cursor.take(4)?;
+    cursor.take(4)?;
+    match form {
+        b"VP8 " => {
+            cursor.take(3)?;
+            (cursor.take(3)? == b"\x9d\x01\x2a").then_some(())?;
+            // The upper two bits of each say how to scale.
+            let (width, height) = (cursor.u16_le()?, cursor.u16_le()?);
+            Some(((width & 0x3fff).into(), (height & 0x3fff).into()))
+        }
+        b"VP8L" => {
+            (cursor.u8()? == 0x2f).then_some(())?;
+            let bits = cursor.u32_le()?;
+            Some(((bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1))
+        }
+        b"VP8X" => {
+            cursor.take(4)?;
+            let mut size = || {
+                let [a, b, c] = cursor.take_array()?;
+                Some(u32::from_le_bytes([a, b, c, 0]) + 1)
+            };
+            Some((size()?, size()?))
+        }
+        _ => None,
     }
 }
 
@@ -144,7 +179,16 @@ mod tests {
         bmp.extend(5i32.to_le_bytes());
         bmp.extend((-6i32).to_le_bytes());
         assert_eq!(Image::read(&bmp), Some(Image { format: "bmp", width: 5, height: 6 }));
-        for whole in [&png[..], gif, jpeg, &bmp] {
+        let webp =
+            |form: &[u8], rest: &[u8]| [b"RIFF\x20\0\0\0WEBP", form, b"\x10\0\0\0", rest].concat();
+        let lossy = webp(b"VP8 ", b"\x30\x01\0\x9d\x01\x2a\x05\0\x06\0");
+        let lossless = webp(b"VP8L", b"\x2f\x04\x40\x01\0");
+        let extended = webp(b"VP8X", b"\0\0\0\0\x04\0\0\x05\0\0");
+        for file in [&lossy, &lossless, &extended] {
+            let image = Image { format: "webp", width: 5, height: 6 };
+            assert_eq!(Image::read(file), Some(image));
+        }
+        for whole in [&png[..], gif, jpeg, &bmp, &lossy, &lossless, &extended] {
             for cut in 0..whole.len() {
                 let _ = Image::read(&whole[..cut]);
             }

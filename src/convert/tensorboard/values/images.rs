@@ -2,7 +2,7 @@
 
 use super::image::Image;
 use super::media::Stored;
-use super::{Rendered, STRING, Stop, Target, put_list};
+use super::{Reason, Rendered, STRING, Stop, Target, put_list};
 use crate::event::TensorView;
 use crate::json::{put_str, put_u64};
 use crate::wire::Fields;
@@ -21,24 +21,25 @@ pub(super) fn newer(tensor: &TensorView<'_>, to: &mut Target<'_>) -> Rendered {
     }
     let images: Vec<&[u8]> = tensor.strings().skip(2).collect();
     if images.is_empty() {
-        return Err(Stop::Skip(super::Reason::Empty, "images"));
+        return Err(Stop::Skip(Reason::Empty, "images"));
     }
     render(&images, to)
 }
 
-/// Width and height come from the files themselves. What one of them is no image, none is: a list with
-/// holes would put the others in wrong places.
+/// Width and height come from the files themselves. What is no image is left out and noted; the others
+/// are not to be missed for it.
 fn render(encoded: &[&[u8]], to: &mut Target<'_>) -> Rendered {
-    let images: Option<Vec<_>> = encoded.iter().map(|bytes| Image::read(bytes)).collect();
-    let images = images.ok_or_else(|| Stop::malformed("image"))?;
-    if images.iter().all(|image| image.format == "gif") {
-        return videos(encoded, &images, to);
+    let read = encoded.iter().map(|bytes| Image::read(bytes).map(|image| (*bytes, image)));
+    let images: Vec<(&[u8], Image)> = read.flatten().collect();
+    let Some((_, first)) = images.first() else { return Err(Stop::malformed("image")) };
+    (images.len()..encoded.len()).for_each(|_| to.notes.skip(Reason::Malformed, "image"));
+    if images.iter().all(|(_, image)| image.format == "gif") {
+        return videos(&images, to);
     }
     let mut paths = Vec::new();
-    for (bytes, image) in encoded.iter().zip(&images) {
+    for (bytes, image) in &images {
         paths.push(to.store("images", extension(image), bytes)?.path);
     }
-    let Some(first) = images.first() else { return Ok(()) };
     let items = &mut *to.items;
     items.text("_type", "images/separated");
     items.number("count", paths.len() as u64);
@@ -49,9 +50,9 @@ fn render(encoded: &[&[u8]], to: &mut Target<'_>) -> Rendered {
     Ok(())
 }
 
-fn videos(encoded: &[&[u8]], images: &[Image], to: &mut Target<'_>) -> Rendered {
+fn videos(images: &[(&[u8], Image)], to: &mut Target<'_>) -> Rendered {
     let mut files = Vec::new();
-    for (bytes, image) in encoded.iter().zip(images) {
+    for (bytes, image) in images {
         files.push((to.store("videos", ".gif", bytes)?, image));
     }
     let items = &mut *to.items;
@@ -96,6 +97,7 @@ const fn extension(image: &Image) -> &'static str {
         b"jpeg" => ".jpeg",
         b"gif" => ".gif",
         b"bmp" => ".bmp",
+        b"webp" => ".webp",
         _ => ".png",
     }
 }

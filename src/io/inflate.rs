@@ -8,7 +8,7 @@
 //! member = 1f 8b 08 flags mtime(4) xfl os | extra? name? comment? crc16? | deflate | crc32 size(4)
 //! ```
 
-use crate::io::SourceEnd;
+use super::SourceEnd;
 use flate2::{Decompress, FlushDecompress, Status};
 use std::io::{self, Read};
 

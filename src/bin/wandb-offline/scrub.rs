@@ -1,0 +1,106 @@
+//! `wandb-offline scrub`: a copy of a run without its secrets.
+
+use super::secrets::SecretArgs;
+use super::{Exit, finish, print_error, stdout};
+use crate::support::{count, shown};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use wandb_offline::Result;
+use wandb_offline::scrub::{Options, ScrubReport, scrub};
+
+/// Make a copy of a run without the secrets in it: API keys, tokens, passwords, private keys, URLs with
+/// credentials.
+///
+/// They are found in config, arguments, environment, notes, history, summary and console output, and in the
+/// text files of the run directory, and replaced by marks like `[scrubbed wandb api key]`. All else is copied
+/// as it is. The copy is scanned again before it gets its name; the run itself is never changed. Only the
+/// first four characters of a secret are ever shown. A secret that was shared must still be revoked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// The run.
+    run: PathBuf,
+    /// The copy, which must not exist: a log alone if it ends in .wandb, else a run directory [default:
+    /// RUN-scrubbed, or X.scrubbed.wandb for a log that is in no run directory]
+    #[arg(short, long, value_name = "OUTPUT")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    secrets: SecretArgs,
+    /// Only report.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let options = Options {
+        scanner: args.secrets.scanner()?,
+        output: args.output.clone(),
+        dry_run: args.dry_run,
+    };
+    let report = scrub(&args.run, &options)?;
+    let mut out = stdout();
+    let printed = if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)
+            .map_err(Into::into)
+            .and_then(|()| writeln!(out))
+    } else {
+        out.write_all(text(&report, std::io::stdout().is_terminal()).as_bytes())
+    };
+    printed.map_err(print_error)?;
+    finish(&mut out)?;
+    let found = args.dry_run && report.found > 0;
+    Ok(if found || report.is_lossy() { Exit::Partly } else { Exit::Done })
+}
+
+fn text(report: &ScrubReport, terminal: bool) -> String {
+    let path = |path: &Path| shown(&path.display().to_string(), terminal);
+    let mut text = path(&report.input);
+    match &report.output {
+        Some(output) => text += &format!(" -> {}\n", path(output)),
+        None => text += " (no copy written)\n",
+    }
+    let mut kinds = BTreeMap::new();
+    for secret in &report.secrets {
+        *kinds.entry(secret.kind).or_insert(0) += 1;
+    }
+    let kinds: Vec<_> = kinds.into_iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    let of = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+    text += &format!("  {}{of}\n", count(report.found, "secret"));
+    for secret in &report.secrets {
+        // A line end within a name would look like a line of ours.
+        let line = secret.to_string().replace('\n', "\\n");
+        let _ = writeln!(text, "  {}", shown(&line, terminal));
+    }
+    let more = report.found - report.secrets.len() as u64;
+    if more > 0 {
+        text += &format!("  and {more} more\n");
+    }
+    if report.output.is_some() {
+        let changed =
+            [count(report.records_changed, "record"), count(report.files_changed, "file")];
+        let copied = count(report.files_copied, "file");
+        text += &format!("  changed: {}; copied: {copied}\n", changed.join(", "));
+    }
+    if report.files_binary > 0 {
+        let files = count(report.files_binary, "file");
+        text += &format!("  not looked into, for they hold no text: {files}\n");
+    }
+    if report.is_lossy() {
+        let (bytes, records) =
+            (count(report.gap_bytes, "byte"), count(report.undecodable, "record"));
+        text += &format!("  not in the copy, for they are damaged: {bytes}, {records} more\n");
+    }
+    text
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; with --dry-run: there are no secrets
+  1  failed
+  2  wrong usage
+  3  done, but the log is damaged; with --dry-run: there are secrets";

@@ -1,0 +1,125 @@
+//! A copy of a run without the secrets in it.
+//!
+//! What was logged by accident (an API key among the arguments, a password in the config, a URL with
+//! credentials on the console) is found by [`SecretScanner`] and replaced by
+//! a mark like `[scrubbed wandb api key]`: in every string of every record, in console output also where a
+//! secret is split over several records, and in the text files of the run directory. All else is copied as
+//! it is: records without a secret byte for byte but for their number, records with one with everything
+//! around it, also what this crate does not know.
+//!
+//! The run itself is never changed. The copy is written under a hidden name, read back, scanned again, and
+//! gets its name only when nothing is found any more. A secret that was shared must still be revoked.
+//!
+//! A log is read twice, and memory grows with the longest record and the number of secrets. A link to a
+//! file that holds secrets becomes a file without them. Binary files are copied without a look at them.
+//! If a media file is changed, the digest that the log has of it no longer fits.
+
+mod files;
+mod report;
+mod scan;
+mod write;
+
+pub use report::{ScrubReport, ScrubbedSecret};
+
+use crate::error::{Error, Result};
+use crate::log::locate;
+use crate::rewrite::{added, beside, is_run_dir, resolved};
+use crate::secrets::SecretScanner;
+use scan::Scan;
+use std::path::{Path, PathBuf};
+
+/// What to scrub, and where the copy goes.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "made with ..Options::default()")]
+pub struct Options {
+    /// What finds the secrets.
+    pub scanner: SecretScanner,
+    /// The copy, which must not exist. A name that ends in `.wandb` is that of a log alone, any other that
+    /// of a run directory. By default it stands beside the run: `RUN-scrubbed`, or `X.scrubbed.wandb` for a
+    /// log that is in no run directory.
+    pub output: Option<PathBuf>,
+    /// Only reports, and writes nothing.
+    pub dry_run: bool,
+}
+
+/// Makes a copy of a run without its secrets.
+///
+/// `run` is a `.wandb` file, a run directory, its `files/`, or a directory of runs, whose latest is meant.
+/// A damaged log is read as far as it can be; what was left out is in the report.
+///
+/// ```
+/// # fn main() -> wandb_offline::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// use wandb_offline::scrub::{Options, scrub};
+///
+/// let run = wandb_offline::Writer::options()
+///     .dir(dir.path())
+///     .config([("db_password", "hunter2"), ("model", "resnet50")])?
+///     .create()?;
+/// run.finish()?;
+///
+/// let report = scrub(run.path(), &Options::default())?;
+/// let secret = &report.secrets[0];
+/// assert_eq!((secret.field.as_str(), secret.name.as_str()), ("run.config.update", "db_password"));
+/// let copy = wandb_offline::run::load(report.log.unwrap(), false)?.0;
+/// assert_eq!(copy.config().to_string(), r#"{"db_password":"[scrubbed password]","model":"resnet50"}"#);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// When the log cannot be read or is none, the output exists, or writing fails; also when a scan of the
+/// copy still finds something. No copy is left then.
+pub fn scrub(run: impl AsRef<Path>, options: &Options) -> Result<ScrubReport> {
+    let target = Target::of(run.as_ref(), options)?;
+    let scan = Scan::of(&target.log, target.dir.as_deref(), &options.scanner)?;
+    let mut report = ScrubReport::new(&target, &scan);
+    if options.dry_run {
+        return Ok(report);
+    }
+    let proven = write::write(&target, &scan, options, &mut report)?;
+    let copy_dir = target.dir.is_some().then(|| proven.path());
+    let left = Scan::of(&proven.log_path(), copy_dir, &options.scanner)?;
+    if left.count > 0 {
+        let places: Vec<_> = left.found.iter().take(3).map(ToString::to_string).collect();
+        let reason = format!(
+            "a scan of the copy still finds secrets, so it was not kept; look at {}",
+            places.join("; ")
+        );
+        return Err(Error::misuse(reason).at(&target.log));
+    }
+    let log_name = proven.log_path().file_name().map(ToOwned::to_owned).unwrap_or_default();
+    let output = proven.publish()?;
+    report.log = Some(if target.dir.is_some() { output.join(log_name) } else { output.clone() });
+    report.output = Some(output);
+    Ok(report)
+}
+
+/// What is scrubbed, and where the copy goes.
+#[derive(Debug)]
+struct Target {
+    log: PathBuf,
+    /// The run directory, if all of it is meant.
+    dir: Option<PathBuf>,
+    output: PathBuf,
+}
+
+impl Target {
+    fn of(run: &Path, options: &Options) -> Result<Self> {
+        let log = locate(run)?;
+        let dir = resolved(log.dir())?;
+        let alone = match &options.output {
+            Some(output) => output.extension().is_some_and(|extension| extension == "wandb"),
+            None => !run.is_dir() && !is_run_dir(&dir),
+        };
+        let output = match &options.output {
+            Some(output) => output.clone(),
+            None if alone => {
+                let stem = log.path.file_stem().unwrap_or_default().to_owned();
+                log.path.with_file_name(added(stem, ".scrubbed.wandb"))
+            }
+            None => beside(&dir, "-scrubbed")?,
+        };
+        Ok(Self { log: log.path, dir: (!alone).then_some(dir), output })
+    }
+}
