@@ -2,7 +2,7 @@
 
 use super::Stop;
 use super::internal::put_internal;
-use super::keys::{KeyMap, Place};
+use super::keys::{KeyMap, Media, Place};
 use super::metric::Globs;
 use super::options::Options;
 use super::report::Ledger;
@@ -14,7 +14,7 @@ use crate::log::Reader;
 use crate::record::{Body, HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{
     Fate, Identity, Leaves, OwnSummary, Rewriter, RowSteps, fold, leaves, put_files, put_item,
-    put_leaves, put_message, put_row, put_step, set, splice, splice_items,
+    put_leaves, put_message, put_row, put_step, remove, set, splice, splice_items,
 };
 use crate::run::RunState;
 use std::collections::BTreeSet;
@@ -253,10 +253,10 @@ impl<'a> Pass<'a> {
         if step.is_none() && self.keys.is_none() {
             return Ok(Outcome::Keep);
         }
-        let keys = &mut self.keys;
+        let (keys, media) = (&mut self.keys, Media::of(message));
         put_row(message, step, &mut self.body, |item, out| match keys.is_none() {
             true => Ok(Fate::Keep),
-            false => keys.put(RecordKind::History, message, &item, out),
+            false => keys.put(RecordKind::History, &media, &item, out),
         })?;
         Ok(self.changed(message))
     }
@@ -269,7 +269,7 @@ impl<'a> Pass<'a> {
         if self.keys.is_none() && shift == 0 {
             return Ok(Outcome::Keep);
         }
-        let keys = &mut self.keys;
+        let (keys, media) = (&mut self.keys, Media::of(message));
         splice_items(RecordKind::Summary, message, &mut self.body, |item, out| {
             if item.is("_step")
                 && let Some(step) = item.view.value.as_integer()
@@ -278,7 +278,7 @@ impl<'a> Pass<'a> {
             }
             match keys.is_none() {
                 true => Ok(Fate::Keep),
-                false => keys.put(RecordKind::Summary, message, &item, out),
+                false => keys.put(RecordKind::Summary, &media, &item, out),
             }
         })?;
         Ok(self.changed(message))
@@ -349,7 +349,7 @@ impl<'a> Pass<'a> {
             }
         }
         for path in &options.summary.remove {
-            summary.retain(|other, _| !other.starts_with(path));
+            remove(&mut summary, path);
         }
         for (path, value) in &options.summary.set {
             set(&mut summary, path.clone(), value.clone());

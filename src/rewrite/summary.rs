@@ -10,6 +10,7 @@ use crate::record::{RawRecord, RecordKind, join_key};
 use crate::run::RunState;
 use crate::wire;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// The values of a summary that are no objects, or empty ones, by path.
 pub(crate) type Leaves = BTreeMap<Vec<String>, Value>;
@@ -83,8 +84,20 @@ impl OwnSummary {
 
 /// Sets a value, which excludes what is above and below it.
 pub(crate) fn set(leaves: &mut Leaves, path: Vec<String>, value: Value) {
-    leaves.retain(|other, _| !other.starts_with(&path) && !path.starts_with(other));
+    for length in 0..path.len() {
+        leaves.remove(path.get(..length).unwrap_or_default());
+    }
+    remove(leaves, &path);
     leaves.insert(path, value);
+}
+
+/// Removes the value at a path, and those below it.
+pub(crate) fn remove(leaves: &mut Leaves, path: &[String]) {
+    let below = leaves.range::<[String], _>((Bound::Included(path), Bound::Unbounded));
+    let below = below.map(|(other, _)| other).take_while(|other| other.starts_with(path));
+    for path in below.cloned().collect::<Vec<_>>() {
+        leaves.remove(&path);
+    }
 }
 
 /// The leaves of a tree.
@@ -147,3 +160,21 @@ pub(crate) const TRACKED: [&str; 6] = ["best", "first", "last", "max", "mean", "
 pub(crate) const RESERVED: [&str; 4] = ["_runtime", "_step", "_timestamp", "_wandb"];
 
 const UPDATE: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_set_excludes_those_above_and_below_it_and_no_others() {
+        let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+        let after = |was: &[&str], new: &str| -> Vec<String> {
+            let mut leaves: Leaves = was.iter().map(|text| (path(text), Value::Null)).collect();
+            set(&mut leaves, path(new), Value::Int(1));
+            leaves.keys().map(|path| path.join(".")).collect()
+        };
+        assert_eq!(after(&["a.b.c", "a.b.d", "a.bb", "a.c"], "a.b"), ["a.b", "a.bb", "a.c"]);
+        assert_eq!(after(&["a", "ab", "b"], "a.b.c"), ["a.b.c", "ab", "b"]);
+        assert_eq!(after(&["a"], "a"), ["a"]);
+    }
+}
