@@ -13,8 +13,8 @@ use crate::io::Source;
 use crate::log::Reader;
 use crate::record::{Body, HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{
-    Fate, Identity, Leaves, OwnSummary, Rewriter, RowSteps, fold, leaves, put_files, put_item,
-    put_leaves, put_message, put_row, put_step, remove, set, splice, splice_items,
+    Fate, Identity, Leaves, OwnSummary, Rewriter, RowSteps, fold, is_tracked, leaves, put_files,
+    put_item, put_leaves, put_message, put_row, put_step, remove, set, splice, splice_items,
 };
 use crate::run::RunState;
 use std::collections::BTreeSet;
@@ -326,13 +326,14 @@ impl<'a> Pass<'a> {
     }
 
     fn summary_of_kept(&mut self) -> Result<Leaves> {
-        let (state, options) = (&self.survey.state, self.options);
+        let (state, rows, options) = (&self.survey.state, &self.survey.rows, self.options);
         let mut summary = leaves(self.kept.summary());
         let whole = !self.survey.damage.is_lossy();
         let keys = &mut self.keys;
-        let own = OwnSummary::of(state, &self.survey.rows, whole).placed(|path, value| {
+        let own = OwnSummary::of(state, rows, whole).placed(|path, value| {
             let key: Vec<_> = path.iter().map(String::as_str).collect();
-            Ok::<_, Error>(match keys.place(&key, || None)? {
+            let metric = || is_tracked(&path, rows).then(|| path.len() - 1);
+            Ok::<_, Error>(match keys.place(&key, metric)? {
                 Place::Same => Some((path, value)),
                 Place::Gone => None,
                 Place::At(path) => Some((path.clone(), value)),

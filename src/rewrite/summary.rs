@@ -143,7 +143,7 @@ fn is_equal(a: &Value, b: &Value) -> bool {
 
 /// Whether the value is one that W&B keeps of a metric because its definition asks for it. Its releases
 /// differ in how they count NaN, so it may be another than the rows come to here.
-fn is_tracked(path: &[String], rows: &RunState) -> bool {
+pub(crate) fn is_tracked(path: &[String], rows: &RunState) -> bool {
     let Some((name, metric)) = path.split_last() else { return false };
     let asked = || rows.metrics().definition_for(&join_key(metric.iter().map(String::as_str)));
     TRACKED.contains(&name.as_str()) && asked().is_some_and(|asked| asked.summary.is_some())
