@@ -3,18 +3,20 @@
 use std::num::NonZero;
 use std::ops::Bound;
 use wandb_offline::edit::{Options, RowEdit, ValueEdit, edit_log};
+use wandb_offline::framing::block_log::BlockEncoder;
 use wandb_offline::json::Value;
 use wandb_offline::log::ReaderOptions;
 use wandb_offline::record::{KeyRule, RawRecord, RecordKind};
 use wandb_offline::rewrite::Template;
 use wandb_offline::wire::Fields;
 
-/// A log behind a byte that says what to change: the outcome is sound to the strict reader and numbered, the
+/// A byte that says what to change, and the records of a log, each behind its length in two bytes: the outcome
+/// is sound to the strict reader and numbered, the
 /// report counts what is in it, records that have nothing to change are there byte for byte, and editing it
 /// once more for nothing gives the same file.
 pub fn edit(input: &[u8]) {
-    let Some((&what, log)) = input.split_first() else { return };
-    let options = options(what);
+    let Some((&what, records)) = input.split_first() else { return };
+    let (options, log) = (options(what), &log(records)[..]);
     let mut output = Vec::new();
     let Ok(report) = edit_log(log, &mut output, &options) else { return };
     let written = payloads(&output, false);
@@ -33,6 +35,20 @@ pub fn edit(input: &[u8]) {
         };
         assert_eq!(untouched(written), untouched(payloads(log, true)));
     }
+}
+
+/// A log of a record of the run and these.
+fn log(mut records: &[u8]) -> Vec<u8> {
+    let mut log = Vec::new();
+    let mut encoder = BlockEncoder::new(&mut log);
+    encoder.record(b"\x8a\x01\x06\x0a\x01r\x1a\x01p", &mut log);
+    while let Some((length, rest)) = records.split_first_chunk() {
+        let length = usize::from(u16::from_le_bytes(*length)).min(rest.len());
+        let (record, rest) = rest.split_at(length);
+        encoder.record(record, &mut log);
+        records = rest;
+    }
+    log
 }
 
 fn options(what: u8) -> Options {

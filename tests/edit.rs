@@ -284,6 +284,14 @@ fn a_key_is_renamed_in_history_summary_and_definitions() {
     let of = |name: &str| (name.to_owned(), String::new(), "e".to_owned());
     assert_eq!(definitions, [of("eval.loss"), of("eval.acc")], "no metric is left for the pattern");
     let (state, _) = run::load(&edited, false).unwrap();
+    let drop_where = vec!["epoch > 1".parse().unwrap()];
+    let rows = RowEdit { drop_where, ..RowEdit::default() };
+    fs::remove_dir_all(bench.dir.path().join("out")).unwrap();
+    let (refolded, log) = bench.edit(&Options { rows, ..renaming(rule) });
+    assert_eq!(refolded.renamed_keys, report.renamed_keys);
+    let refolded = run::load(log, false).unwrap().0.summary();
+    let want = r#"{"acc":1.0,"loss":{"min":-1.0}}"#;
+    assert_eq!(refolded.get("eval").unwrap().to_string(), want, "and where it is made anew");
     let want = r#"{"acc":2.0,"loss":{"min":-2.0}}"#;
     assert_eq!(state.summary().get("eval").unwrap().to_string(), want);
     assert_eq!(report.renamed_keys["val/loss"], "eval.loss");

@@ -6,7 +6,8 @@ use crate::json::Value;
 use crate::limits::Limits;
 use crate::record::{HistoryView, ItemValue, KeyRule, RecordKind, join_key, split_key};
 use crate::rewrite::{Fate, Item, RESERVED, TRACKED, put_item};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What becomes of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,9 @@ impl<'r> KeyMap<'r> {
         path: &[&str],
         medium: impl FnOnce() -> Option<usize>,
     ) -> Result<&Place> {
+        if path.len() > DEPTH {
+            return Ok(&Place::Same);
+        }
         let joined = join_key(path.iter().copied());
         if !self.places.contains_key(&joined) {
             let place = match path.first() {
@@ -85,7 +89,8 @@ impl<'r> KeyMap<'r> {
         let path = split_key(name);
         let path: Vec<_> = path.iter().map(String::as_str).collect();
         let is_reserved = path.first().is_some_and(|first| RESERVED.contains(first));
-        let new = match if is_reserved { Place::Same } else { self.ask(&path, None)? } {
+        let is_fixed = is_reserved || path.len() > DEPTH;
+        let new = match if is_fixed { Place::Same } else { self.ask(&path, None)? } {
             Place::Same => Some(name.to_owned()),
             Place::Gone => None,
             Place::At(path) => Some(join_key(path.iter().map(String::as_str))),
@@ -111,6 +116,10 @@ impl<'r> KeyMap<'r> {
                     "key {name:?} would get an empty name: {new:?}"
                 )));
             }
+            if to.len() > DEPTH {
+                let reason = format!("key {name:?} would be nested deeper than {DEPTH}");
+                return Err(Error::misuse(reason));
+            }
             if to.first().is_some_and(|first| RESERVED.contains(&first.as_str())) {
                 return Err(Error::misuse(format!("key {name:?} would become W&B's own {new:?}")));
             }
@@ -134,25 +143,27 @@ impl<'r> KeyMap<'r> {
         if let Some(other) = self.taken.get(&new).filter(|other| *other != old) {
             return Err(clash(other));
         }
-        let inside = |outer: &str, inner: &str| {
-            Error::misuse(format!(
-                "key {outer:?} would have key {inner:?} inside it; a key has a value or other keys"
-            ))
+        // Keys that were inside each other may stay so.
+        let check = |outer: (&str, &str), inner: (&str, &str)| {
+            let was_inside = inner.0.strip_prefix(outer.0).is_some_and(|it| it.starts_with('.'));
+            let (outer, inner) = (outer.1, inner.1);
+            let reason = || {
+                format!(
+                    "key {outer:?} would have key {inner:?} inside it; a key has a value or other keys"
+                )
+            };
+            if was_inside { Ok(()) } else { Err(Error::misuse(reason())) }
         };
-        let is_new = |key: &str, of: &str| key != of;
         if let Some(inner) = self.below.get(&new)
             && let Some(other) = self.taken.get(inner)
-            && (is_new(&new, old) || is_new(inner, other))
         {
-            return Err(inside(&new, inner));
+            check((old, &new), (other, inner))?;
         }
         let path = split_key(&new);
         for length in 1..path.len() {
             let outer = join_key(path.iter().take(length).map(String::as_str));
-            if let Some(other) = self.taken.get(&outer)
-                && (is_new(&new, old) || is_new(&outer, other))
-            {
-                return Err(inside(&outer, &new));
+            if let Some(other) = self.taken.get(&outer) {
+                check((other, &outer), (old, &new))?;
             }
             self.below.entry(outer).or_insert_with(|| new.clone());
         }
@@ -160,17 +171,16 @@ impl<'r> KeyMap<'r> {
         Ok(())
     }
 
-    /// Appends an item of a history or summary record whose body is `body`, as its key goes.
+    /// Appends an item of a history or summary record, in which these `media` are, as its key goes.
     pub(super) fn put(
         &mut self,
         kind: RecordKind,
-        body: &[u8],
+        media: &Media<'_>,
         item: &Item<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Fate, Stop> {
-        let path: Vec<_> = item.view.path.elements().collect();
-        let medium = || medium_in(body, &path);
-        match self.place(&path, medium)? {
+        let path: Vec<_> = item.view.path.elements().take(DEPTH + 1).collect();
+        match self.place(&path, || media.around(&path))? {
             Place::Gone => return Ok(Fate::Drop),
             Place::At(to) => {
                 item.put_with_path(to.iter().map(String::as_str), out)?;
@@ -231,15 +241,32 @@ impl<'r> KeyMap<'r> {
     }
 }
 
-/// How many elements of a key lead to the media object it is part of, in this row or summary record.
-fn medium_in(body: &[u8], path: &[&str]) -> Option<usize> {
-    let items = HistoryView::new(body).items().flatten();
-    let types = items.filter_map(|item| {
-        let elements: Vec<_> = item.path.elements().collect();
-        let (last, object) = elements.split_last()?;
-        (*last == TYPE && !object.is_empty() && path.starts_with(object)).then_some(object.len())
-    });
-    types.min()
+/// The media objects of a row or summary record, found when they are first asked for.
+pub(super) struct Media<'m> {
+    body: &'m [u8],
+    objects: OnceCell<HashSet<Vec<&'m str>>>,
+}
+
+impl<'m> Media<'m> {
+    pub(super) const fn of(body: &'m [u8]) -> Self {
+        Self { body, objects: OnceCell::new() }
+    }
+
+    /// How many elements of a key lead to the object it is part of.
+    fn around(&self, path: &[&str]) -> Option<usize> {
+        let objects = self.objects.get_or_init(|| {
+            let items = HistoryView::new(self.body).items().flatten();
+            let paths = items.map(|item| item.path.elements().collect::<Vec<_>>());
+            paths
+                .filter(|path| path.last() == Some(&TYPE))
+                .filter_map(|mut path| {
+                    path.pop();
+                    (!path.is_empty()).then_some(path)
+                })
+                .collect()
+        });
+        (1..path.len()).find(|length| path.get(..*length).is_some_and(|it| objects.contains(it)))
+    }
 }
 
 /// The values of an object that are no objects, or media, or empty ones, by path.
@@ -255,6 +282,9 @@ fn walk<'v>(value: &'v Value, path: &mut Vec<String>, found: &mut Vec<(Vec<Strin
         value => found.push((path.clone(), value)),
     }
 }
+
+/// Keys nested deeper are left alone, as everywhere in this crate.
+const DEPTH: usize = 128;
 
 /// What every media object has.
 pub(super) const TYPE: &str = "_type";
@@ -307,10 +337,14 @@ mod tests {
 
     #[test]
     fn keys_that_were_inside_each_other_may_stay_so() {
-        let rule = rule(|key| Some(key.into()));
-        let mut keys = KeyMap::new(&rule);
-        for path in [&["a"][..], &["a", "b"]] {
-            assert_eq!(*keys.place(path, || None).unwrap(), Place::Same);
+        let rules: [fn(&str) -> Option<String>; 2] =
+            [|key| Some(key.into()), |key| Some(key.replace('a', "x"))];
+        for of in rules {
+            let rule = rule(of);
+            let mut keys = KeyMap::new(&rule);
+            for path in [&["a"][..], &["a", "b"], &["a", "c"], &["a"]] {
+                keys.place(path, || None).unwrap();
+            }
         }
     }
 }

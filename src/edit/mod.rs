@@ -65,13 +65,13 @@ pub use options::{Options, RowEdit, TagEdit, ValueEdit};
 pub use report::{Counts, EditReport, Example};
 
 use crate::error::{Error, Result};
+use crate::io::refuse_existing;
 use crate::log::{LogFile, LogWriter, Reader, locate};
 use crate::rewrite::{
     Identity, Rendering, Rewriter, Staged, directory_name, files_in, run_id, with_slashes,
 };
 use crate::wire::Malformed;
 use pass::Pass;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use survey::Survey;
@@ -118,10 +118,7 @@ fn edit_run(log: &LogFile, output: &Path, options: &Options) -> Result<EditRepor
     let mut pass = Pass::new(options, &survey, &who.new, who.old_id)?;
     let files = Files::of(log, &pass, options)?;
     if options.dry_run {
-        if fs::symlink_metadata(&directory).is_ok() {
-            let reason = "this exists already, and nothing is overwritten";
-            return Err(Error::misuse(reason).at(directory));
-        }
+        refuse_existing(&directory)?;
         pass.run(open()?, &mut Rewriter::new(LogWriter::new(io::sink(), &directory)))?;
     } else {
         let mut staged = Staged::run(&directory, who.id())?;

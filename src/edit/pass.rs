@@ -2,7 +2,7 @@
 
 use super::Stop;
 use super::internal::put_internal;
-use super::keys::{KeyMap, Place};
+use super::keys::{KeyMap, Media, Place};
 use super::metric::Globs;
 use super::options::Options;
 use super::report::Ledger;
@@ -10,12 +10,11 @@ use super::survey::{Survey, Thinning};
 use super::values::put_config;
 use crate::error::{Error, Result};
 use crate::io::Source;
-use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{Body, HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{
-    Fate, Identity, Leaves, OwnSummary, Rewriter, RowSteps, fold, leaves, put_files, put_item,
-    put_leaves, put_message, put_row, put_step, set, splice, splice_items,
+    Fate, Identity, Leaves, OwnSummary, Rewriter, RowSteps, fold, is_tracked, leaves, put_files,
+    put_item, put_leaves, put_message, put_row, put_step, remove, set, splice, splice_items,
 };
 use crate::run::RunState;
 use std::collections::BTreeSet;
@@ -254,10 +253,10 @@ impl<'a> Pass<'a> {
         if step.is_none() && self.keys.is_none() {
             return Ok(Outcome::Keep);
         }
-        let keys = &mut self.keys;
+        let (keys, media) = (&mut self.keys, Media::of(message));
         put_row(message, step, &mut self.body, |item, out| match keys.is_none() {
             true => Ok(Fate::Keep),
-            false => keys.put(RecordKind::History, message, &item, out),
+            false => keys.put(RecordKind::History, &media, &item, out),
         })?;
         Ok(self.changed(message))
     }
@@ -270,7 +269,7 @@ impl<'a> Pass<'a> {
         if self.keys.is_none() && shift == 0 {
             return Ok(Outcome::Keep);
         }
-        let keys = &mut self.keys;
+        let (keys, media) = (&mut self.keys, Media::of(message));
         splice_items(RecordKind::Summary, message, &mut self.body, |item, out| {
             if item.is("_step")
                 && let Some(step) = item.view.value.as_integer()
@@ -279,7 +278,7 @@ impl<'a> Pass<'a> {
             }
             match keys.is_none() {
                 true => Ok(Fate::Keep),
-                false => keys.put(RecordKind::Summary, message, &item, out),
+                false => keys.put(RecordKind::Summary, &media, &item, out),
             }
         })?;
         Ok(self.changed(message))
@@ -327,20 +326,20 @@ impl<'a> Pass<'a> {
     }
 
     fn summary_of_kept(&mut self) -> Result<Leaves> {
-        let (state, options) = (&self.survey.state, self.options);
+        let (state, rows, options) = (&self.survey.state, &self.survey.rows, self.options);
         let mut summary = leaves(self.kept.summary());
         let whole = !self.survey.damage.is_lossy();
-        let own = OwnSummary::of(state, &self.survey.rows, whole);
         let keys = &mut self.keys;
-        let place = |path: &[String]| {
+        let own = OwnSummary::of(state, rows, whole).placed(|path, value| {
             let key: Vec<_> = path.iter().map(String::as_str).collect();
-            Ok::<_, Error>(match keys.place(&key, || None)? {
-                Place::Same => Some(path.to_vec()),
+            let metric = || is_tracked(&path, rows).then(|| path.len() - 1);
+            Ok::<_, Error>(match keys.place(&key, metric)? {
+                Place::Same => Some((path, value)),
                 Place::Gone => None,
-                Place::At(path) => Some(path.clone()),
+                Place::At(path) => Some((path.clone(), value)),
             })
-        };
-        own.apply(&mut summary, place, Value::clone)?;
+        })?;
+        own.apply(&mut summary, |_| true);
         // The run took as long as it did.
         if let Some(runtime) = state.summary().get("_runtime") {
             set(&mut summary, vec!["_runtime".into()], runtime.clone());
@@ -351,7 +350,7 @@ impl<'a> Pass<'a> {
             }
         }
         for path in &options.summary.remove {
-            summary.retain(|other, _| !other.starts_with(path));
+            remove(&mut summary, path);
         }
         for (path, value) in &options.summary.set {
             set(&mut summary, path.clone(), value.clone());

@@ -18,7 +18,7 @@ pub use growing::{End, News, Replaced};
 pub(crate) use output::Output;
 pub(crate) use source::skip;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};
-pub(crate) use staged::{StagedDir, StagedFile, sync_dir};
+pub(crate) use staged::{StagedDir, StagedFile, refuse_existing, sync_dir};
 pub use unpacked::Unpacked;
 pub(crate) use unpacked::{Compression, Sniff};
 pub(crate) use within::{Unreachable, Within};

@@ -110,12 +110,18 @@ impl StagedFile {
     }
 }
 
-/// Makes the directory above `destination`, which must not exist itself.
-fn vacant(destination: &Path) -> Result<PathBuf> {
+/// Fails if there is something at `destination` already.
+pub(crate) fn refuse_existing(destination: &Path) -> Result<()> {
     if fs::symlink_metadata(destination).is_ok() {
         let reason = "this exists already, and nothing is overwritten; name another output";
         return Err(Error::misuse(reason).at(destination));
     }
+    Ok(())
+}
+
+/// Makes the directory above `destination`, which must not exist itself.
+fn vacant(destination: &Path) -> Result<PathBuf> {
+    refuse_existing(destination)?;
     let parent = parent(destination);
     fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
     Ok(parent.to_owned())

@@ -115,9 +115,9 @@ impl Identity {
 /// The id of the run whose log this is: as its records say, else as the name of the log does
 /// (`run-<id>.wandb`).
 pub(crate) fn run_id<'a>(info: &'a RunInfo, log: &'a Path) -> &'a str {
-    let stem = || log.file_stem()?.to_str()?.strip_prefix("run-");
+    let named = || log.file_name()?.to_str()?.strip_prefix("run-")?.rsplit_once(".wandb");
     match info.run_id() {
-        "" => stem().unwrap_or_default(),
+        "" => named().map_or("", |(id, _)| id),
         id => id,
     }
 }

@@ -10,6 +10,7 @@ use crate::record::{RawRecord, RecordKind, join_key};
 use crate::run::RunState;
 use crate::wire;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// The values of a summary that are no objects, or empty ones, by path.
 pub(crate) type Leaves = BTreeMap<Vec<String>, Value>;
@@ -46,34 +47,57 @@ impl OwnSummary {
         Self { set: summary.into_iter().filter(is_own).collect(), removed, keys }
     }
 
-    /// The keys that the rows or the summary have.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &[String]> {
-        self.keys.iter().map(Vec::as_slice)
+    /// Whether the rows or the summary have this key.
+    pub(crate) fn has(&self, path: &[String]) -> bool {
+        self.keys.contains(path)
     }
 
-    /// Puts it over what other rows come to. `place` says under which path a key goes, if anywhere, and
-    /// `value` what becomes of its value.
-    pub(crate) fn apply<E>(
-        &self,
-        to: &mut Leaves,
-        mut place: impl FnMut(&[String]) -> Result<Option<Vec<String>>, E>,
-        value: impl Fn(&Value) -> Value,
-    ) -> Result<(), E> {
-        for path in &self.removed {
-            place(path)?.map(|path| to.remove(&path));
+    /// The same in a run whose keys have other places. `place` says where a value goes, if anywhere, and
+    /// what it is there.
+    pub(crate) fn placed<E>(
+        self,
+        mut place: impl FnMut(Vec<String>, Value) -> Result<Option<(Vec<String>, Value)>, E>,
+    ) -> Result<Self, E> {
+        let mut placed = Self::default();
+        for (path, value) in self.set {
+            placed.set.extend(place(path, value)?);
         }
-        for (path, own) in &self.set {
-            let Some(path) = place(path)? else { continue };
-            set(to, path, value(own));
+        for path in self.removed {
+            placed.removed.extend(place(path, Value::Null)?.map(|(path, _)| path));
         }
-        Ok(())
+        for path in self.keys {
+            placed.keys.extend(place(path, Value::Null)?.map(|(path, _)| path));
+        }
+        Ok(placed)
+    }
+
+    /// Puts it over what other rows come to, where a path `is_free`.
+    pub(crate) fn apply(&self, to: &mut Leaves, is_free: impl Fn(&[String]) -> bool) {
+        for path in self.removed.iter().filter(|path| is_free(path)) {
+            to.remove(path);
+        }
+        for (path, value) in self.set.iter().filter(|(path, _)| is_free(path)) {
+            set(to, path.clone(), value.clone());
+        }
     }
 }
 
 /// Sets a value, which excludes what is above and below it.
 pub(crate) fn set(leaves: &mut Leaves, path: Vec<String>, value: Value) {
-    leaves.retain(|other, _| !other.starts_with(&path) && !path.starts_with(other));
+    for length in 0..path.len() {
+        leaves.remove(path.get(..length).unwrap_or_default());
+    }
+    remove(leaves, &path);
     leaves.insert(path, value);
+}
+
+/// Removes the value at a path, and those below it.
+pub(crate) fn remove(leaves: &mut Leaves, path: &[String]) {
+    let below = leaves.range::<[String], _>((Bound::Included(path), Bound::Unbounded));
+    let below = below.map(|(other, _)| other).take_while(|other| other.starts_with(path));
+    for path in below.cloned().collect::<Vec<_>>() {
+        leaves.remove(&path);
+    }
 }
 
 /// The leaves of a tree.
@@ -119,7 +143,7 @@ fn is_equal(a: &Value, b: &Value) -> bool {
 
 /// Whether the value is one that W&B keeps of a metric because its definition asks for it. Its releases
 /// differ in how they count NaN, so it may be another than the rows come to here.
-fn is_tracked(path: &[String], rows: &RunState) -> bool {
+pub(crate) fn is_tracked(path: &[String], rows: &RunState) -> bool {
     let Some((name, metric)) = path.split_last() else { return false };
     let asked = || rows.metrics().definition_for(&join_key(metric.iter().map(String::as_str)));
     TRACKED.contains(&name.as_str()) && asked().is_some_and(|asked| asked.summary.is_some())
@@ -136,3 +160,21 @@ pub(crate) const TRACKED: [&str; 6] = ["best", "first", "last", "max", "mean", "
 pub(crate) const RESERVED: [&str; 4] = ["_runtime", "_step", "_timestamp", "_wandb"];
 
 const UPDATE: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_set_excludes_those_above_and_below_it_and_no_others() {
+        let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+        let after = |was: &[&str], new: &str| -> Vec<String> {
+            let mut leaves: Leaves = was.iter().map(|text| (path(text), Value::Null)).collect();
+            set(&mut leaves, path(new), Value::Int(1));
+            leaves.keys().map(|path| path.join(".")).collect()
+        };
+        assert_eq!(after(&["a.b.c", "a.b.d", "a.bb", "a.c"], "a.b"), ["a.b", "a.bb", "a.c"]);
+        assert_eq!(after(&["a", "ab", "b"], "a.b.c"), ["a.b.c", "ab", "b"]);
+        assert_eq!(after(&["a"], "a"), ["a"]);
+    }
+}

@@ -38,6 +38,7 @@ mod pass;
 mod survey;
 
 use crate::error::{Error, Result};
+use crate::io::refuse_existing;
 use crate::log::{LogFile, LogWriter, locate};
 use crate::record::RecordKind;
 use crate::rewrite::{
@@ -47,7 +48,6 @@ use crate::rewrite::{
 use part::{Part, Side};
 use pass::Pass;
 use serde::Serialize;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use survey::Survey;
@@ -126,65 +126,63 @@ fn split_log(log: &LogFile, output: &Path, options: &Options) -> Result<SplitRep
     let survey = Survey::of(&log.path, options.at)?;
     let info = survey.state.info();
     let old_id = run_id(info, &log.path);
-    let [first, second] = identities(options, &survey, old_id)?;
-    let new_id = second.id.clone().unwrap_or_default();
-    let directories =
-        [old_id, new_id.as_str()].map(|id| output.join(directory_name(log, info, id)));
+    let identities = identities(options, &survey, old_id)?;
+    let [first, second] = identities.each_ref();
+    let ids = [first, second].map(|identity| identity.id.as_deref().unwrap_or(old_id).to_owned());
+    let directories = ids.each_ref().map(|id| output.join(directory_name(log, info, id)));
+    let files = Files::of(log, &survey)?;
+    let [first, second] = identities;
     let mut parts = [
         Part::new(Side::First, &survey, first, old_id),
         Part::new(Side::Second, &survey, second, old_id),
     ];
-    let files = Files::of(log, &survey)?;
-    let (written, undecodable);
-    if options.dry_run {
-        let mut existing = directories.iter().filter(|it| fs::symlink_metadata(it).is_ok());
-        if let Some(directory) = existing.next() {
-            let reason = "this exists already, and nothing is overwritten";
-            return Err(Error::misuse(reason).at(directory));
-        }
-        let log_writer = || Rewriter::new(LogWriter::new(io::sink(), &log.path));
-        let mut logs = [log_writer(), log_writer()];
-        undecodable = pass(options.at, &survey, &mut parts, logs.each_mut()).run(&log.path)?;
-        written = logs.map(|log| log.written());
+    let mut damage = survey.damage.clone();
+    let written = if options.dry_run {
+        directories.iter().try_for_each(|directory| refuse_existing(directory))?;
+        let sink = || Rewriter::new(LogWriter::new(io::sink(), &log.path));
+        let mut logs = [sink(), sink()];
+        let pass = pass(options.at, &survey, &mut parts, logs.each_mut());
+        damage.undecodable += pass.run(&log.path)?;
+        logs.map(|log| log.written())
     } else {
-        let [first, second] = &directories;
-        let mut staged = [Staged::run(first, old_id)?, Staged::run(second, &new_id)?];
+        let ([first, second], [first_id, second_id]) = (&directories, &ids);
+        let mut staged = [Staged::run(first, first_id)?, Staged::run(second, second_id)?];
         let logs = staged.each_mut().map(|staged| &mut staged.log);
-        undecodable = pass(options.at, &survey, &mut parts, logs).run(&log.path)?;
+        damage.undecodable += pass(options.at, &survey, &mut parts, logs).run(&log.path)?;
         for (side, staged) in staged.iter_mut().enumerate() {
             if let Some(to) = &mut staged.files {
                 to.set_hard_links(options.hard_links);
                 files.place(side, to)?;
             }
         }
-        let [first, second] = staged;
-        let (first, second) = (first.prove()?, second.prove()?);
-        written = [first.written(), second.written()];
-        first.publish()?;
-        second.publish()?;
-    }
-    let mut damage = survey.damage.clone();
-    damage.undecodable += undecodable;
-    let [first, second] = directories;
-    let part = |part: &Part<'_>, directory, id: &str, files: &[PathBuf], records| SplitPart {
-        directory,
-        run_id: id.to_owned(),
-        rows: part.kept.history().rows(),
-        first_step: part.kept.history().first_step(),
-        last_step: part.kept.history().last_step(),
-        files: files.len() as u64,
-        records,
+        publish(staged)?
     };
-    let ([of_first, of_second], [kept, gone]) = (&parts, &files.carried);
+    let part = |part: &Part<'_>, directory, run_id, files: &[PathBuf], records| {
+        let rows = part.kept.history();
+        let (first_step, last_step) = (rows.first_step(), rows.last_step());
+        let (rows, files) = (rows.rows(), files.len() as u64);
+        SplitPart { directory, run_id, rows, first_step, last_step, files, records }
+    };
+    let ([first, second], [first_files, second_files]) = (&parts, &files.carried);
+    let ([first_dir, second_dir], [first_id, second_id]) = (directories, ids);
     Ok(SplitReport {
         log: log.path.clone(),
         written: !options.dry_run,
         parts: [
-            part(of_first, first, old_id, kept, written[0]),
-            part(of_second, second, &new_id, gone, written[1]),
+            part(first, first_dir, first_id, first_files, written[0]),
+            part(second, second_dir, second_id, second_files, written[1]),
         ],
         damage,
     })
+}
+
+/// Proves both before either gets its name.
+fn publish([first, second]: [Staged; 2]) -> Result<[Written; 2]> {
+    let (first, second) = (first.prove()?, second.prove()?);
+    let written = [first.written(), second.written()];
+    first.publish()?;
+    second.publish()?;
+    Ok(written)
 }
 
 fn pass<'a, 'b, W>(

@@ -1,6 +1,6 @@
 //! `wandb-offline edit`: runs that are changed before they are uploaded.
 
-use super::{Exit, PROGRAM, finish, print_error, stdout, tell_damage};
+use super::{Exit, PROGRAM, finish, locate, print_error, stdout, tell_damage};
 use crate::support::{complain, count, key_rule, shown};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
@@ -18,7 +18,8 @@ use wandb_offline::{Error, Result, log};
 #[derive(Debug, clap::Args)]
 #[command(after_help = RULES)]
 pub(crate) struct Args {
-    /// The runs: logs, run directories, or directories of runs, all of which are meant. They are not changed.
+    /// The runs: logs, run directories, directories of runs, all of which are meant, or ids of runs in ./wandb.
+    /// They are not changed.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Where the new run directories are made, each called after its time and id.
@@ -132,7 +133,12 @@ struct Rows {
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let options = options(args)?;
-    let (logs, errors) = log::find_all(&args.runs);
+    let path = |run: &PathBuf| match run.exists() {
+        true => Ok(run.clone()),
+        false => locate(run).map(|log| log.path),
+    };
+    let runs: Vec<_> = args.runs.iter().map(path).collect::<Result<_>>()?;
+    let (logs, errors) = log::find_all(&runs);
     let (mut done, mut exit) = (0, Exit::Done);
     for error in &errors {
         complain(PROGRAM, error);

@@ -1,6 +1,6 @@
 //! `wandb-offline split`: one run as two.
 
-use super::{Exit, finish, print_error, stdout, tell_damage};
+use super::{Exit, finish, locate, print_error, stdout, tell_damage};
 use crate::support::{count, shown};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         hard_links: args.hard_links,
         dry_run: args.dry_run,
     };
-    let report = split(&args.run, &args.output, &options)?;
+    let report = split(&locate(&args.run)?.path, &args.output, &options)?;
     let mut out = stdout();
     let printed = if args.json {
         serde_json::to_writer_pretty(&mut out, &report)
@@ -81,6 +81,7 @@ fn not_written(report: &SplitReport) -> &'static str {
 
 fn part_text(part: &SplitPart, terminal: bool) -> String {
     let steps = match (part.first_step, part.last_step) {
+        (Some(first), Some(last)) if first == last => format!(" of step {first}"),
         (Some(first), Some(last)) => format!(" of steps {first} to {last}"),
         _ => String::new(),
     };
