@@ -49,10 +49,11 @@
 //! | runs | [`run`], [`writer`] | yes |
 //! | rewriting | [`rewrite`] | yes |
 //! | verbs | [`convert`], [`edit`], [`export`], [`merge`], [`recover`], [`scrub`], [`split`], [`verify`] | yes |
+//! | network | `sync` (with the feature) | yes |
 //!
 //! # Features
 //! The default is the library alone. `zstd` reads files that were compressed with it. `cli` adds the programs
-//! `wandb-offline` and `tb2wandb`, and `zstd`.
+//! `wandb-offline` and `tb2wandb`, and `zstd`. `sync` adds uploading to a W&B server.
 
 #![cfg_attr(
     not(test),
@@ -88,6 +89,8 @@ pub mod run;
 pub mod scrub;
 pub mod secrets;
 pub mod split;
+#[cfg(feature = "sync")]
+pub mod sync;
 pub mod tfevents;
 pub mod verify;
 pub mod wire;

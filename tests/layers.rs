@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Every module of the crate root, lowest first. What stands in one line is a layer; within a layer the
-/// order counts too, except that the verbs (the last layer) never use each other.
+/// order counts too, except that the verbs never use each other.
 const LAYERS: &[(&str, &[&str])] = &[
     ("bytes", &["checksum", "cursor"]),
     ("codecs", &["wire", "framing", "proto"]),
@@ -14,13 +14,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("runs", &["run", "writer"]),
     ("rewriting", &["rewrite"]),
     ("verbs", &["convert", "edit", "export", "merge", "recover", "scrub", "split", "verify"]),
+    ("network", &["sync"]),
 ];
 
 #[test]
 fn imports_point_down() {
     let order: Vec<&str> = LAYERS.iter().flat_map(|(_, modules)| *modules).copied().collect();
     let rank = |module: &str| order.iter().position(|m| *m == module);
-    let verbs = LAYERS.last().expect("there are layers").1;
+    let verbs = LAYERS.iter().find(|(layer, _)| *layer == "verbs").expect("there are verbs").1;
     let mut wrong = Vec::new();
     for (module, file) in sources() {
         let own = rank(&module).unwrap_or_else(|| panic!("module {module} is in no layer"));

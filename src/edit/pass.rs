@@ -10,6 +10,7 @@ use super::survey::{Survey, Thinning};
 use super::values::put_config;
 use crate::error::{Error, Result};
 use crate::io::Source;
+use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{Body, HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{
@@ -330,16 +331,16 @@ impl<'a> Pass<'a> {
         let mut summary = leaves(self.kept.summary());
         let whole = !self.survey.damage.is_lossy();
         let keys = &mut self.keys;
-        let own = OwnSummary::of(state, rows, whole).placed(|path, value| {
+        let place = |path: &[String]| {
             let key: Vec<_> = path.iter().map(String::as_str).collect();
-            let metric = || is_tracked(&path, rows).then(|| path.len() - 1);
+            let metric = || is_tracked(path, rows).then(|| path.len() - 1);
             Ok::<_, Error>(match keys.place(&key, metric)? {
-                Place::Same => Some((path, value)),
+                Place::Same => Some(path.to_vec()),
                 Place::Gone => None,
-                Place::At(path) => Some((path.clone(), value)),
+                Place::At(path) => Some(path.clone()),
             })
-        })?;
-        own.apply(&mut summary, |_| true);
+        };
+        OwnSummary::of(state, rows, whole).apply(&mut summary, place, Value::clone)?;
         // The run took as long as it did.
         if let Some(runtime) = state.summary().get("_runtime") {
             set(&mut summary, vec!["_runtime".into()], runtime.clone());

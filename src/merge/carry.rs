@@ -5,7 +5,7 @@ use super::head::Head;
 use crate::error::Result;
 use crate::framing::Span;
 use crate::record::{RawRecord, RecordKind};
-use crate::rewrite::{Fate, Leaves, Rewriter, fold, put_item, put_leaves, set_uint, splice_items};
+use crate::rewrite::{Fate, Leaves, Rewriter, put_item, put_leaves, set_uint, splice_items};
 use crate::run::RunState;
 use crate::wire::{self, Malformed};
 use std::collections::HashMap;
@@ -80,8 +80,10 @@ impl<'a> Carrier<'a> {
         if self.definitions.insert(name, body.to_vec()).is_some_and(|old| old == body) {
             return false;
         }
+        let mut payload = Vec::new();
+        wire::put_bytes(&mut payload, RecordKind::Metric.field(), body);
         // One that cannot be read defines nothing.
-        fold(&mut self.kept, RecordKind::Metric, body);
+        let _ = self.kept.apply(&RawRecord::new(NOWHERE, &payload));
         true
     }
 

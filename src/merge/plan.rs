@@ -116,11 +116,11 @@ impl Plan {
 
 /// Reads the segments that are meant, in the order of `paths`.
 pub(super) fn read_all(paths: &[impl AsRef<Path>], options: &Options) -> Result<Vec<Segment>> {
+    let mut segments = Vec::new();
     let (logs, errors) = find_all(paths);
     if let Some(error) = errors.into_iter().next() {
         return Err(error);
     }
-    let mut segments = Vec::new();
     for log in logs {
         let segment = Segment::read(&log)?;
         let wanted = options.run_id.as_deref();

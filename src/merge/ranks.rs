@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{HistoryView, RawRecord, RecordKind};
-use crate::rewrite::{Damage, Fate, Rewriter, RowSteps, Staged, set_bytes, splice, splice_items};
+use crate::rewrite::Damage;
+use crate::rewrite::{Fate, Rewriter, RowSteps, Staged, set_bytes, splice, splice_items};
 use crate::wire::{self, Malformed};
 use serde::Serialize;
 use std::fmt;
@@ -320,13 +321,15 @@ impl<'a> Join<'a> {
     }
 
     fn end(&mut self) -> Result<()> {
-        let placed = |number: usize, path: Vec<String>, value: Value| {
+        let path = |number: usize, path: &[String]| {
             let prefix = self.plan.ranks.get(number).map_or("", |rank| rank.prefix.as_str());
-            let path = prefixed(prefix, path.iter().map(String::as_str).collect());
-            let renames: Option<&Renames> = self.renames.get(number);
-            (path, renames.map_or_else(|| value.clone(), |renames| renames.renamed_value(&value)))
+            prefixed(prefix, path.iter().map(String::as_str).collect())
         };
-        let summary = summary(&self.plan.scanned, &self.carrier.kept, placed);
+        let value = |number: usize, value: &Value| {
+            let renames: Option<&Renames> = self.renames.get(number);
+            renames.map_or_else(|| value.clone(), |renames| renames.renamed_value(value))
+        };
+        let summary = summary(&self.plan.scanned, &self.carrier.kept, path, value);
         let runtime = self.plan.scanned.first().map_or(0.0, |rank| rank.runtimes().1);
         self.carrier.end(&summary, runtime)
     }

@@ -8,25 +8,31 @@ use super::segment::Segment;
 use crate::json::Value;
 use crate::rewrite::{Leaves, OwnSummary, leaves};
 use crate::run::RunState;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-/// The leaves of the merged summary: `kept` has all rows that are kept. `place` says where in the merged
-/// run a value of a segment is, and what it is there.
+/// The leaves of the merged summary: `kept` has all rows that are kept. `path` says where in the merged run
+/// a value of a segment is, and `value` what it is there.
 pub(super) fn summary(
     segments: &[Segment],
     kept: &RunState,
-    place: impl Fn(usize, Vec<String>, Value) -> (Vec<String>, Value),
+    path: impl Fn(usize, &[String]) -> Vec<String>,
+    value: impl Fn(usize, &Value) -> Value,
 ) -> Leaves {
-    let own = segments.iter().enumerate().map(|(i, of)| {
-        let own = OwnSummary::of(&of.state, &of.rows, !of.damage.is_lossy());
-        let Ok(own) = own.placed(|path, value| Ok::<_, Infallible>(Some(place(i, path, value))));
-        own
-    });
-    let own: Vec<_> = own.collect();
+    let own = |segment: &Segment| {
+        OwnSummary::of(&segment.state, &segment.rows, !segment.damage.is_lossy())
+    };
+    let own: Vec<_> = segments.iter().map(own).collect();
+    let keys = |(i, own): (usize, &OwnSummary)| own.keys().map(|key| path(i, key)).collect();
+    let keys: Vec<BTreeSet<_>> = own.iter().enumerate().map(keys).collect();
     let mut merged = leaves(kept.summary());
     for (i, segment) in own.iter().enumerate() {
-        let newer = own.get(i + 1..).unwrap_or_default();
-        segment.apply(&mut merged, |path| !newer.iter().any(|newer| newer.has(path)));
+        let newer = keys.get(i + 1..).unwrap_or_default();
+        let place = |key: &[String]| {
+            let key = path(i, key);
+            Ok::<_, Infallible>((!newer.iter().any(|newer| newer.contains(&key))).then_some(key))
+        };
+        let Ok(()) = segment.apply(&mut merged, place, |own| value(i, own));
     }
     merged
 }

@@ -226,15 +226,12 @@ impl<'a> Merge<'a> {
     }
 
     fn end(&mut self) -> Result<()> {
-        let renamed = |segment: usize, path: Vec<String>, value: Value| {
-            (
-                path,
-                self.renames
-                    .get(segment)
-                    .map_or_else(|| value.clone(), |of| of.renamed_value(&value)),
-            )
+        let value = |segment: usize, value: &Value| {
+            let renames: Option<&Renames> = self.renames.get(segment);
+            renames.map_or_else(|| value.clone(), |renames| renames.renamed_value(value))
         };
-        let summary = summary(&self.plan.scanned, &self.carrier.kept, renamed);
+        let path = |_, path: &[String]| path.to_vec();
+        let summary = summary(&self.plan.scanned, &self.carrier.kept, path, value);
         let runtime = self.runtime();
         self.carrier.end(&summary, runtime)
     }

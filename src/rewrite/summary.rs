@@ -47,38 +47,27 @@ impl OwnSummary {
         Self { set: summary.into_iter().filter(is_own).collect(), removed, keys }
     }
 
-    /// Whether the rows or the summary have this key.
-    pub(crate) fn has(&self, path: &[String]) -> bool {
-        self.keys.contains(path)
+    /// The keys that the rows or the summary have.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &[String]> {
+        self.keys.iter().map(Vec::as_slice)
     }
 
-    /// The same in a run whose keys have other places. `place` says where a value goes, if anywhere, and
-    /// what it is there.
-    pub(crate) fn placed<E>(
-        self,
-        mut place: impl FnMut(Vec<String>, Value) -> Result<Option<(Vec<String>, Value)>, E>,
-    ) -> Result<Self, E> {
-        let mut placed = Self::default();
-        for (path, value) in self.set {
-            placed.set.extend(place(path, value)?);
+    /// Puts it over what other rows come to. `place` says under which path a key goes, if anywhere, and
+    /// `value` what becomes of its value.
+    pub(crate) fn apply<E>(
+        &self,
+        to: &mut Leaves,
+        mut place: impl FnMut(&[String]) -> Result<Option<Vec<String>>, E>,
+        value: impl Fn(&Value) -> Value,
+    ) -> Result<(), E> {
+        for path in &self.removed {
+            place(path)?.map(|path| to.remove(&path));
         }
-        for path in self.removed {
-            placed.removed.extend(place(path, Value::Null)?.map(|(path, _)| path));
+        for (path, own) in &self.set {
+            let Some(path) = place(path)? else { continue };
+            set(to, path, value(own));
         }
-        for path in self.keys {
-            placed.keys.extend(place(path, Value::Null)?.map(|(path, _)| path));
-        }
-        Ok(placed)
-    }
-
-    /// Puts it over what other rows come to, where a path `is_free`.
-    pub(crate) fn apply(&self, to: &mut Leaves, is_free: impl Fn(&[String]) -> bool) {
-        for path in self.removed.iter().filter(|path| is_free(path)) {
-            to.remove(path);
-        }
-        for (path, value) in self.set.iter().filter(|(path, _)| is_free(path)) {
-            set(to, path.clone(), value.clone());
-        }
+        Ok(())
     }
 }
 

@@ -76,6 +76,16 @@ impl Console {
         }
     }
 
+    /// Takes the lines that are no longer kept, once the last `window` of them are: oldest first.
+    #[cfg(feature = "sync")]
+    pub(crate) fn take_settled(
+        &mut self,
+        window: usize,
+    ) -> impl Iterator<Item = ConsoleLine> + use<'_> {
+        let settled = self.lines.kept.len().saturating_sub(window);
+        self.lines.kept.drain(..settled)
+    }
+
     /// How many lines there were, also those no longer kept.
     pub const fn count(&self) -> u64 {
         self.lines.count

@@ -268,6 +268,12 @@ impl RunState {
         &self.console
     }
 
+    /// The console output, to take lines out of it.
+    #[cfg(feature = "sync")]
+    pub(crate) const fn console_mut(&mut self) -> &mut Console {
+        &mut self.console
+    }
+
     /// The alerts, the first thousand of them; [`Self::records`] has how many there were.
     pub fn alerts(&self) -> &[AlertRecord] {
         &self.alerts

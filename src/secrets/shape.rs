@@ -450,13 +450,13 @@ mod tests {
         // Each of these took time that grew with the square of its length.
         for piece in ["a.", "eyJ.", "token:", "bearer ", "-----BEGIN ", "x://", "key=\"", "value\n"]
         {
-            let text = piece.repeat(200_000);
+            let text = piece.repeat(20_000);
             let scanner = SecretScanner::default().pattern("zzz*").expect("a pattern");
-            assert!(scanner.text(&text).len() <= 200_000);
+            assert!(scanner.text(&text).len() <= 20_000);
         }
         let line = format!("{} ", hex(40)).repeat(20_000);
         assert_eq!(SecretScanner::default().text(&line).len(), 20_000);
-        let name = "a.".repeat(200_000);
+        let name = "a.".repeat(20_000);
         (0..1000).for_each(|_| drop(SecretScanner::default().value(&name, "some value")));
     }
 

@@ -138,7 +138,8 @@ impl<'a> Part<'a> {
             Side::First => OwnSummary::of(first, first_rows, whole),
             Side::Second => OwnSummary::of(state, rows, whole),
         };
-        own.apply(&mut summary, |_| true);
+        let place = |path: &[String]| Ok::<_, std::convert::Infallible>(Some(path.to_vec()));
+        let Ok(()) = own.apply(&mut summary, place, Value::clone);
         let wandb = |name: &str| vec!["_wandb".to_owned(), name.to_owned()];
         if self.side == Side::First {
             set(&mut summary, wandb("runtime"), Value::Int(self.runtime().into()));

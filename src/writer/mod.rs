@@ -14,7 +14,7 @@
 mod directory;
 mod encode;
 mod entries;
-mod environ;
+pub(crate) mod environ;
 mod git;
 mod json;
 mod key;

@@ -12,6 +12,8 @@ mod secrets;
 mod split;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "sync")]
+mod sync;
 mod tail;
 mod to_tensorboard;
 mod verify;
@@ -60,6 +62,9 @@ enum Command {
     Edit(Box<edit::Args>),
     /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
     Merge(merge::Args),
+    /// Upload runs to a W&B server. Killed and run again, it sends nothing twice and leaves nothing out.
+    #[cfg(feature = "sync")]
+    Sync(sync::Args),
     /// Make a copy of a run without the secrets in it.
     Scrub(scrub::Args),
     /// Split a run in two at a step.
@@ -79,6 +84,8 @@ fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Edit(args) => edit::run(&args),
         Command::Merge(args) => merge::run(&args),
+        #[cfg(feature = "sync")]
+        Command::Sync(args) => sync::run(&args),
         Command::Scrub(args) => scrub::run(&args),
         Command::Split(args) => split::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),

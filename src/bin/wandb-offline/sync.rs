@@ -1,0 +1,271 @@
+//! `wandb-offline sync`: runs to a W&B server.
+
+use super::{Exit, PROGRAM, finish, print_error, stdout};
+use crate::support::{complain, count, shown};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use wandb_offline::sync::plan::Overrides;
+use wandb_offline::sync::{
+    Event, HttpTransport, RunReport, RunStatus, Server, Stop, SyncOptions, SyncReport, sync,
+};
+use wandb_offline::{Error, Result};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The runs: logs, run directories, or directories of runs, all of which are meant. Without any, ./wandb.
+    paths: Vec<PathBuf>,
+    /// Upload under this run id. Several logs then go one after another, by start time.
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Upload to this project instead of the one in the log.
+    #[arg(short, long)]
+    project: Option<String>,
+    /// Upload to this entity (user or team) instead of the one in the log.
+    #[arg(short, long)]
+    entity: Option<String>,
+    /// Upload with this job type.
+    #[arg(long, value_name = "TYPE")]
+    job_type: Option<String>,
+    /// Upload into this group.
+    #[arg(long)]
+    group: Option<String>,
+    /// Upload under this name.
+    #[arg(long)]
+    name: Option<String>,
+    /// Rename tags; an empty new name takes the tag away.
+    #[arg(long, value_name = "OLD=NEW,…", value_delimiter = ',', value_parser = renamed)]
+    replace_tags: Vec<(String, String)>,
+    /// Upload runs that are marked as synced as well. What the server has is not sent again.
+    #[arg(long, alias = "no-skip-synced")]
+    include_synced: bool,
+    /// Upload runs that were logged online as well.
+    #[arg(long, alias = "no-skip-online")]
+    include_online: bool,
+    /// Upload nothing of a log that is damaged. If not given, damage is passed over and told.
+    #[arg(long)]
+    no_salvage: bool,
+    /// Take a log without an end for that of a run that crashed, and end the run. If not given, it is left
+    /// open, and what is added to the log later can be uploaded.
+    #[arg(long)]
+    finish: bool,
+    /// If the server has other rows of a run already, go on after them.
+    #[arg(long)]
+    append: bool,
+    /// Ask the server afterwards what it has, and compare with the log; also of runs that were synced before.
+    #[arg(long)]
+    audit: bool,
+    /// As --audit, and send what the server turns out not to have.
+    #[arg(long)]
+    repair: bool,
+    /// Read files in this directory as well, where links in a run's files/ or its artifacts lead.
+    #[arg(long, value_name = "DIR")]
+    allow: Vec<PathBuf>,
+    /// Look here, by name, for files of artifacts that are not where the log says.
+    #[arg(long, value_name = "DIR")]
+    staging: Vec<PathBuf>,
+    /// Say what would be uploaded, and stop.
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask before uploading all of ./wandb.
+    #[arg(long)]
+    yes: bool,
+    /// How many runs go at a time.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = SyncOptions::default().runs_at_once)]
+    runs_at_once: usize,
+    /// Print what happens as lines of JSON, the report last.
+    #[arg(long)]
+    json: bool,
+    /// Tell of each file and artifact, and of what is waited for.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let paths = match args.paths.is_empty() {
+        true => vec![everything(args)?],
+        false => args.paths.clone(),
+    };
+    let server = Server::from_env()?;
+    if server.is_in_the_open() {
+        complain(
+            PROGRAM,
+            &format!("warning: {} is not encrypted; the key can be read on the way", server.base),
+        );
+    }
+    let transport = HttpTransport::new(&server)?;
+    let stop = Arc::new(Stop::new());
+    on_interrupt(stop.clone())?;
+    let observe = |event: Event<'_>| tell(args, &event);
+    let report = sync(&paths, &server, &transport, &args.options(), &stop, &observe);
+    for error in &report.errors {
+        complain(PROGRAM, error);
+    }
+    end(args, &report)?;
+    Ok(match report.is_complete() {
+        true => Exit::Done,
+        false if report.has_stored() => Exit::Partly,
+        false => Exit::Failed,
+    })
+}
+
+impl Args {
+    fn options(&self) -> SyncOptions {
+        let mut overrides = Overrides::default();
+        overrides.run_id.clone_from(&self.id);
+        overrides.project.clone_from(&self.project);
+        overrides.entity.clone_from(&self.entity);
+        overrides.job_type.clone_from(&self.job_type);
+        overrides.group.clone_from(&self.group);
+        overrides.name.clone_from(&self.name);
+        overrides.tags.clone_from(&self.replace_tags);
+        let mut options = SyncOptions::default();
+        options.overrides = overrides;
+        options.include_synced = self.include_synced;
+        options.include_online = self.include_online;
+        options.salvage = !self.no_salvage;
+        options.finish = self.finish;
+        options.append = self.append;
+        options.audit = self.audit;
+        options.repair = self.repair;
+        options.allow.clone_from(&self.allow);
+        options.staging.clone_from(&self.staging);
+        options.dry_run = self.dry_run;
+        options.runs_at_once = self.runs_at_once;
+        options
+    }
+}
+
+/// The directory that is meant if none is named; nobody uploads all of it by mistake.
+fn everything(args: &Args) -> Result<PathBuf> {
+    let dir = PathBuf::from("wandb");
+    if args.yes || args.dry_run {
+        return Ok(dir);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::setting(
+            "PATHS",
+            "name what to upload, or say --yes for all of ./wandb",
+        ));
+    }
+    eprint!("Upload all runs in ./wandb? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(print_error)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(dir),
+        _ => Err(Error::misuse("nothing was uploaded")),
+    }
+}
+
+fn renamed(text: &str) -> std::result::Result<(String, String), String> {
+    let pair = text.split_once('=').map(|(old, new)| (old.to_owned(), new.to_owned()));
+    pair.filter(|(old, _)| !old.is_empty())
+        .ok_or_else(|| format!("{text:?} should look like old=new"))
+}
+
+/// At the first interrupt nothing more is sent; the second one is obeyed at once.
+fn on_interrupt(stop: Arc<Stop>) -> Result<()> {
+    let interrupted = crate::support::on_interrupt()?;
+    std::thread::spawn(move || {
+        if interrupted.recv().is_ok() {
+            stop.stop();
+        }
+    });
+    Ok(())
+}
+
+/// Tells what happens, on stderr, or as a line of JSON.
+fn tell(args: &Args, event: &Event<'_>) {
+    if args.json {
+        let line = serde_json::to_string(event).unwrap_or_default();
+        // A closed pipe shows at the end.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        return;
+    }
+    match event {
+        Event::Created { log, url } if args.verbose => {
+            complain(PROGRAM, &format!("{} -> {url}", log.display()))
+        }
+        Event::Waiting { what, why, time } => {
+            let seconds = time.as_secs_f64();
+            complain(PROGRAM, &format!("{what}: {why}; trying again in {seconds:.1} s"));
+        }
+        Event::Ended { report } => {
+            for problem in &report.problems {
+                let skipped = report.status == RunStatus::Skipped;
+                let mark = if skipped { "skipped: " } else { "" };
+                complain(PROGRAM, &format!("{}: {mark}{problem}", report.log.display()));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn end(args: &Args, report: &SyncReport) -> Result<()> {
+    let mut out = stdout();
+    let printed = if args.json {
+        serde_json::to_writer(&mut out, report).map_err(Into::into).and_then(|()| writeln!(out))
+    } else {
+        out.write_all(text(args, report).as_bytes())
+    };
+    printed.map_err(print_error)?;
+    finish(&mut out)
+}
+
+fn text(args: &Args, report: &SyncReport) -> String {
+    let terminal = std::io::stdout().is_terminal();
+    let mut text = String::new();
+    let told = report.runs.iter().filter(|run| run.status != RunStatus::Skipped);
+    for run in told {
+        // Writing to a string does not fail.
+        let _ = run_text(&mut text, args, run, terminal);
+    }
+    text
+}
+
+fn run_text(text: &mut String, args: &Args, run: &RunReport, terminal: bool) -> std::fmt::Result {
+    let status = match run.status {
+        RunStatus::Synced => "synced",
+        RunStatus::Already => "synced before",
+        RunStatus::Planned => "would be synced",
+        RunStatus::Open => "synced so far",
+        RunStatus::Partly => "synced in part",
+        _ => "failed",
+    };
+    let log = shown(&run.log.display().to_string(), terminal);
+    let to = run.url.as_ref().or(run.run.as_ref()).map(|to| shown(to, terminal));
+    writeln!(text, "{status}: {log} -> {}", to.unwrap_or_default())?;
+    let receipt = &run.receipt;
+    if matches!(run.status, RunStatus::Planned | RunStatus::Failed) {
+        return Ok(());
+    }
+    write!(text, "  {}", count(receipt.rows, "row"))?;
+    if let Some(step) = receipt.last_step {
+        write!(text, " to step {step}")?;
+    }
+    let sizes: u64 = receipt.files.iter().map(|file| file.size).sum();
+    writeln!(
+        text,
+        ", {}, {}, {} with {}, {}",
+        count(receipt.events, "system sample"),
+        count(receipt.console_lines, "console line"),
+        count(receipt.files.len() as u64, "file"),
+        count(sizes, "byte"),
+        count(receipt.artifacts.len() as u64, "artifact"),
+    )?;
+    for check in &run.checks {
+        let agrees = if check.agrees { "as the log has it" } else { "NOT as the log has it" };
+        writeln!(text, "  audit: {}: {agrees}", check.what)?;
+    }
+    if args.verbose {
+        for file in &receipt.files {
+            let name = shown(&file.name, terminal);
+            writeln!(text, "  file {name}: {} bytes, md5 {}", file.size, file.md5)?;
+        }
+        for artifact in &receipt.artifacts {
+            writeln!(text, "  artifact {}", shown(&artifact.name, terminal))?;
+        }
+    }
+    Ok(())
+}

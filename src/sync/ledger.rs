@@ -1,0 +1,227 @@
+//! The ledger: what of a log is on a server, kept beside the log.
+//!
+//! A sync may be killed at any moment and run again, and must then send nothing twice and leave nothing
+//! out. The protocol knows lines by their place only, so what must never be lost is where the log's first
+//! line went: the ledger is written and on the disk before the first line is sent. All else in it saves
+//! work: what the server has acknowledged is not sent again.
+//!
+//! One file for each server and run, `<log>.<12 hex digits>.sync`, JSON; replaced whole, by renaming.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// What of a log is on a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// The base URL of the server.
+    pub server: String,
+    /// The entity, as the server named it.
+    pub entity: String,
+    /// The project, as the server named it.
+    pub project: String,
+    /// The run's id, as the server named it.
+    pub run: String,
+    /// The server's own id of the run.
+    pub storage_id: String,
+    /// The run's name, as the server has it.
+    pub name: String,
+    /// How the log begins, to tell it from another one.
+    pub log: LogMark,
+    /// The lowest step a row of this log may have.
+    pub starting_step: i64,
+    /// Where the lines are; `None` until that is settled.
+    pub places: Option<Places>,
+    /// The files that are stored.
+    pub files: BTreeMap<String, FileMark>,
+    /// The artifacts that are stored: client id, or digest and name, and the server's id.
+    pub artifacts: BTreeMap<String, String>,
+    /// How many alerts were sent.
+    pub alerts: u64,
+    /// The server was told that the run has ended, and how.
+    pub complete: Option<i32>,
+    /// How long the log was, in bytes, when all of its lines were stored; 0 before.
+    pub stored: u64,
+    /// Files, artifacts and alerts were stored as well then, and nothing had to be left out.
+    pub whole: bool,
+}
+
+impl Ledger {
+    /// The places behind the lines that are stored.
+    pub(crate) fn ends(&self) -> [u64; 3] {
+        let places = self.places.unwrap_or_default();
+        let end = |place: Place| place.base + place.acknowledged;
+        [end(places.history), end(places.events), end(places.console)]
+    }
+}
+
+/// The first bytes of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LogMark {
+    /// How many bytes.
+    pub length: u64,
+    /// Their SHA-256, in hex.
+    pub sha256: String,
+}
+
+/// Where the lines of the three streams are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Places {
+    /// `wandb-history.jsonl`.
+    pub history: Place,
+    /// `wandb-events.jsonl`.
+    pub events: Place,
+    /// `output.log`.
+    pub console: Place,
+}
+
+/// Where the lines of a stream are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Place {
+    /// The place of the log's first line.
+    pub base: u64,
+    /// How many lines of the log the server has acknowledged.
+    pub acknowledged: u64,
+}
+
+/// A file that is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FileMark {
+    /// Its MD5, in hex.
+    pub md5: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl LogMark {
+    /// The mark of a log.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn of(log: &Path) -> Result<Self> {
+        Self::of_first(log, MARKED)
+    }
+
+    /// Whether a log begins as the marked one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn fits(&self, log: &Path) -> Result<bool> {
+        Ok(*self == Self::of_first(log, self.length)?)
+    }
+
+    fn of_first(log: &Path, length: u64) -> Result<Self> {
+        let failed = |error| Error::io("read", log, error);
+        let mut bytes = Vec::new();
+        let file = File::open(log).map_err(failed)?;
+        file.take(length.min(MARKED)).read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Self { length: bytes.len() as u64, sha256: hex(&Sha256::digest(&bytes)) })
+    }
+}
+
+/// A ledger's file, locked as long as this value lives.
+#[derive(Debug)]
+pub(crate) struct LedgerFile {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl LedgerFile {
+    /// Locks the ledger of `log` for the run that `target` names on a server, and reads it; `None` if there is
+    /// none yet.
+    pub(crate) fn lock(log: &Path, target: &[&str]) -> Result<(Self, Option<Ledger>)> {
+        let path = Self::path(log, target);
+        let lock_path = with_suffix(&path, ".lock");
+        let failed = |error| Error::io("lock", &lock_path, error);
+        let lock = File::options().create(true).append(true).open(&lock_path).map_err(failed)?;
+        match fs4::FileExt::try_lock(&lock) {
+            Ok(()) => {}
+            Err(fs4::TryLockError::WouldBlock) => {
+                return Err(Error::misuse("another process is syncing this run now").at(log));
+            }
+            // Some network file systems have no locks; the ledger serves without.
+            Err(fs4::TryLockError::Error(_)) => {}
+        }
+        let ledger = read(&path)?;
+        Ok((Self { path, _lock: lock }, ledger))
+    }
+
+    /// Replaces the ledger. `durable` has it on the disk before this returns.
+    pub(crate) fn save(&self, ledger: &Ledger, durable: bool) -> Result<()> {
+        let text = serde_json::to_vec_pretty(ledger)
+            .map_err(|error| Error::io("write", &self.path, error.into()))?;
+        replace(&self.path, &text, durable)
+    }
+
+    fn path(log: &Path, target: &[&str]) -> PathBuf {
+        let mut hash = Sha256::new();
+        for part in target {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let digest = hex(&hash.finalize());
+        with_suffix(log, &format!(".{}.sync", digest.get(..12).unwrap_or_default()))
+    }
+}
+
+/// Reads a ledger; one that makes no sense is an error, for guessing could send everything twice.
+fn read(path: &Path) -> Result<Option<Ledger>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", path, error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        let reason =
+            format!("this ledger is damaged ({error}); move it away to compare with the server");
+        Error::misuse(reason).at(path)
+    })
+}
+
+/// Puts `bytes` in the place of a file, or makes it.
+pub(crate) fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
+    let failed = |error| Error::io("write", path, error);
+    let dir =
+        path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    if durable {
+        file.as_file().sync_all().map_err(failed)?;
+    }
+    file.persist(path).map_err(|error| failed(error.error))?;
+    if durable && let Ok(dir) = File::open(dir) {
+        // Not every file system can sync a directory.
+        let _ = dir.sync_all();
+    }
+    Ok(())
+}
+
+/// `path` with something appended to its name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+/// Bytes in hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A log begins with its run record, which holds the run's id and start.
+const MARKED: u64 = 512;

@@ -1,0 +1,67 @@
+//! Uploading runs to a W&B server: `wandb-offline sync`.
+//!
+//! [`sync`] takes paths, finds the logs there and uploads them side by side; what became of each stands in a
+//! [`SyncReport`]. Underneath is a [`Plan`](plan::Plan) for each log, which is pure, a [`Transport`], which
+//! sends, and a [`Ledger`](ledger::Ledger), which remembers what the server has.
+//!
+//! ```text
+//! paths ─▶ log, log, …  ─▶ Plan ─▶ Request ─▶ Transport ─▶ server
+//!                           ▲  │                  │
+//!                           │  └─▶ Ledger         │
+//!                           └────── Answer ◀──────┘
+//! ```
+//!
+//! # What holds
+//! - A sync may be killed at any moment and run again: nothing is sent twice to different places, nothing is
+//!   left out. Alerts are the exception: one whose answer was lost is sent again.
+//! - A log is marked as synced (`<log>.synced`, as the official client does it) only when the server has
+//!   acknowledged all of it, every file and artifact included.
+//! - Damage in a log is passed over and told; what is readable is uploaded.
+//! - Only the run directory and the staging directories of artifacts are read, links included, unless others
+//!   are [allowed](SyncOptions::allow).
+//! - In the run directory only the ledger, its lock and the official marks are written.
+//!
+//! # Other than the official client
+//! Compared with `wandb sync` 0.31.0, the same log gives a server the same run, with these differences, each
+//! for a reason:
+//!
+//! | here | there | why |
+//! |---|---|---|
+//! | console lines carry the time they were written | the time of the sync | it is the truth, and the same each time |
+//! | the program is the one that logged | the path of `wandb` | it is the truth |
+//! | a log without an end leaves the run open; [`finish`](SyncOptions::finish) ends it | ends it with exit code 1 | it may still be written |
+//! | artifacts go to the run's own project | to the one in the log | overrides hold for them, too |
+//! | manifests have no local paths | they have | they are nobody's business |
+//! | records after the exit count | are dropped | clients before 0.18 write the summary there |
+//! | screens of 64 lines, and ESC `[` C, D, K with counts | 32 lines, A and B | see [`crate::run::Console`] |
+//! | telemetry and writer id as in the log | its own version, a new id at each sync | a second sync sends the same |
+//! | files are made in memory | `files/` is overwritten | nothing is overwritten |
+
+pub mod api;
+mod audit;
+mod budget;
+mod driver;
+mod http;
+pub mod ledger;
+mod local;
+mod options;
+mod paths;
+pub mod plan;
+mod report;
+mod retry;
+mod sender;
+mod server;
+mod transport;
+mod yaml;
+
+pub use audit::Check;
+pub use driver::{Event, sync};
+pub use http::HttpTransport;
+pub use options::{Stop, SyncOptions};
+pub use report::{
+    ArtifactReport, ArtifactStatus, FileReport, FileStatus, Receipt, RunReport, RunStatus,
+    SyncReport,
+};
+pub use retry::Patience;
+pub use server::{Credentials, Secret, Server};
+pub use transport::{Transport, TransportError};

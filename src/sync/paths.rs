@@ -1,0 +1,131 @@
+//! From paths to logs: what is there, what is left out and why, and which logs are one run.
+
+use super::options::SyncOptions;
+use super::plan::{PlanOptions, target};
+use super::report::{Receipt, RunReport, RunStatus};
+use crate::error::{Error, Result};
+use crate::log::{self, LogFile, Reader};
+use crate::run::RunState;
+use prost_types::Timestamp;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// A log that is to be uploaded.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) log: LogFile,
+    /// Entity, project and id; entity and project may be empty.
+    pub(super) target: (String, String, String),
+    start: (i64, i32),
+}
+
+/// What paths come to.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    /// Logs of one run each, in the order in which the run wrote them.
+    pub(super) groups: Vec<Vec<Candidate>>,
+    /// Logs that are left out.
+    pub(super) left_out: Vec<RunReport>,
+    pub(super) errors: Vec<Error>,
+}
+
+/// Finds the logs that `paths` mean: `.wandb` files, run directories, their `files/`, and directories of runs,
+/// however deep. The same file is taken once.
+pub(super) fn select(paths: &[PathBuf], options: &SyncOptions) -> Selection {
+    let mut selection = Selection::default();
+    let mut seen = HashSet::new();
+    let mut groups: BTreeMap<(String, String, String), Vec<Candidate>> = BTreeMap::new();
+    for path in paths {
+        for log in logs(path, &mut selection.errors) {
+            if !seen.insert(identity(&log.path)) {
+                continue;
+            }
+            if let Some(reason) = skipped(&log, options) {
+                selection.left_out.push(left_out(&log, RunStatus::Skipped, reason));
+                continue;
+            }
+            match candidate(&log, options) {
+                Ok(found) => groups.entry(found.target.clone()).or_default().push(found),
+                Err(error) => {
+                    selection.left_out.push(left_out(&log, RunStatus::Failed, error.to_string()));
+                }
+            }
+        }
+    }
+    for group in groups.values_mut() {
+        group.sort_by(|a, b| (a.start, &a.log.path).cmp(&(b.start, &b.log.path)));
+    }
+    selection.groups = groups.into_values().collect();
+    selection
+}
+
+fn logs(path: &Path, errors: &mut Vec<Error>) -> Vec<LogFile> {
+    if path.is_dir() {
+        let (mut found, failed) = log::find(path);
+        errors.extend(failed);
+        if found.is_empty() && path.file_name().is_some_and(|name| name == "files") {
+            // The run's own directory is above.
+            found = log::locate(path).into_iter().collect();
+        }
+        if found.is_empty() {
+            errors.push(Error::misuse("no .wandb file at or under this path").at(path));
+        }
+        found
+    } else {
+        LogFile::at(path).map_err(|error| errors.push(error)).into_iter().collect()
+    }
+}
+
+/// What is the same for two paths to one file.
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn skipped(log: &LogFile, options: &SyncOptions) -> Option<String> {
+    let dir = log.dir().canonicalize().ok();
+    let dir = dir.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    if log.synced && !options.include_synced && !options.audit && !options.repair {
+        return Some("it is marked as synced; --include-synced uploads it all the same".into());
+    }
+    if dir.starts_with("run-") && !options.include_online {
+        return Some("it was logged online; --include-online uploads it all the same".into());
+    }
+    None
+}
+
+fn left_out(log: &LogFile, status: RunStatus, reason: String) -> RunReport {
+    RunReport {
+        log: log.path.clone(),
+        status,
+        problems: vec![reason],
+        url: None,
+        run: None,
+        name: None,
+        checks: Vec::new(),
+        receipt: Receipt::default(),
+    }
+}
+
+/// Looks for the run record of a log, which comes second in a sound one.
+fn candidate(log: &LogFile, options: &SyncOptions) -> Result<Candidate> {
+    let mut reader = Reader::options().lenient(options.salvage).open(&log.path)?;
+    let mut run = RunState::keeping(0, &crate::Limits::DEFAULT);
+    for _ in 0..RECORDS_LOOKED_AT {
+        let Some(record) = reader.next_record()? else { break };
+        let is_run = record.kind().ok().flatten() == Some(crate::record::RecordKind::Run);
+        if is_run && run.apply(&record).is_ok() {
+            break;
+        }
+    }
+    if run.info().run().is_none() {
+        let reason = "the log has no run record, so nobody knows which run it is";
+        return Err(Error::misuse(reason).at(&log.path));
+    }
+    let plan = PlanOptions { overrides: options.overrides.clone(), ..PlanOptions::default() };
+    let Timestamp { seconds, nanos } = run.info().start_time().unwrap_or_default();
+    let target = target(run.info(), &plan);
+    Ok(Candidate { log: log.clone(), target, start: (seconds, nanos) })
+}
+
+/// A damaged beginning may push the run record back, but not for ever.
+const RECORDS_LOOKED_AT: usize = 10_000;

@@ -1,0 +1,296 @@
+//! The run's files: measured, given a signed URL, sent.
+//!
+//! A signed URL expires. The official client gives the file up then; here a new one is asked for.
+
+use super::{LocalFile, Measured, Unreadable};
+use crate::json::Value;
+use crate::sync::api::{Answer, Body, Request, RequestKind, RunFiles, Target, operations};
+use crate::sync::ledger::{FileMark, Ledger};
+use crate::sync::report::{FileReport, FileStatus};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// The files of a run on their way.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    files: Vec<Upload>,
+    by_name: HashMap<String, usize>,
+    sending: usize,
+    asking: bool,
+    /// Stored, and not yet told to the server in the run's streams.
+    untold: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Upload {
+    name: String,
+    content: Content,
+    state: State,
+    size: u64,
+    md5: String,
+    asked: u32,
+}
+
+/// Where the bytes of a file are.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    Local(LocalFile),
+    Bytes(Arc<[u8]>),
+}
+
+#[derive(Debug)]
+enum State {
+    New,
+    Measuring,
+    /// Has no URL yet.
+    Ready(Body),
+    Asked(Body),
+    Placed(Body, String, Vec<(String, String)>),
+    Sending(Body),
+    Done(FileStatus),
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub(super) enum FileStep {
+    Measure(usize, LocalFile),
+    Create(Vec<usize>, Vec<String>),
+    Put(usize, Request),
+}
+
+impl Files {
+    /// Has a file uploaded, unless one of that name is already. One whose bytes are at hand needs no measuring.
+    pub(super) fn offer(&mut self, name: &str, content: Content, ledger: &Ledger) {
+        if self.by_name.contains_key(name) {
+            return;
+        }
+        let state = match is_contained(name) {
+            true => State::New,
+            false => {
+                State::Done(FileStatus::Refused("its name leads out of the run's files".into()))
+            }
+        };
+        self.by_name.insert(name.to_owned(), self.files.len());
+        let (size, md5) = (0, String::new());
+        let mut file = Upload { name: name.to_owned(), content, state, size, md5, asked: 0 };
+        if let (Content::Bytes(bytes), State::New) = (&file.content, &file.state) {
+            let (measured, body) = (Measured::of(bytes), Body::Bytes(bytes.clone()));
+            file.settle(measured.size, measured.md5_hex(), body, ledger);
+        }
+        self.files.push(file);
+    }
+
+    /// The next thing to do. With `all`, small batches are not waited with.
+    pub(super) fn next(&mut self, all: bool) -> Option<FileStep> {
+        let measuring = |file: &Upload| matches!(file.state, State::Measuring);
+        if let Some(at) = self.files.iter().position(|file| matches!(file.state, State::New))
+            && self.files.iter().filter(|file| measuring(file)).count() < AT_ONCE
+            && let Some(file) = self.files.get_mut(at)
+            && let Content::Local(local) = &file.content
+        {
+            file.state = State::Measuring;
+            return Some(FileStep::Measure(at, local.clone()));
+        }
+        if self.sending < AT_ONCE
+            && let Some(at) =
+                self.files.iter().position(|file| matches!(file.state, State::Placed(..)))
+        {
+            return self.put(at);
+        }
+        if self.asking || (all && self.files.iter().any(measuring)) {
+            return None;
+        }
+        let ready =
+            |(at, file): (usize, &Upload)| matches!(file.state, State::Ready(_)).then_some(at);
+        let ready: Vec<_> = self.files.iter().enumerate().filter_map(ready).take(BATCH).collect();
+        if ready.is_empty() || (!all && ready.len() < BATCH) {
+            return None;
+        }
+        let mut names = Vec::new();
+        for &at in &ready {
+            let Some(file) = self.files.get_mut(at) else { continue };
+            names.push(file.name.clone());
+            file.asked += 1;
+            if let State::Ready(body) = std::mem::replace(&mut file.state, State::New) {
+                file.state = State::Asked(body);
+            }
+        }
+        self.asking = true;
+        Some(FileStep::Create(ready, names))
+    }
+
+    fn put(&mut self, at: usize) -> Option<FileStep> {
+        let file = self.files.get_mut(at)?;
+        let State::Placed(body, url, headers) = std::mem::replace(&mut file.state, State::New)
+        else {
+            return None;
+        };
+        file.state = State::Sending(body.clone());
+        self.sending += 1;
+        let (kind, target) = (RequestKind::Upload, Target::Signed(url));
+        Some(FileStep::Put(at, Request { kind, target, headers, body }))
+    }
+
+    pub(super) fn measured(
+        &mut self,
+        at: usize,
+        found: Result<Measured, Unreadable>,
+        ledger: &Ledger,
+    ) {
+        let Some(file) = self.files.get_mut(at) else { return };
+        match found {
+            Ok(found) => {
+                let body = Body::File { path: found.path.clone(), offset: 0, length: found.size };
+                file.settle(found.size, found.md5_hex(), body, ledger);
+            }
+            Err(Unreadable::Missing) => file.state = State::Done(FileStatus::Missing),
+            Err(Unreadable::Refused(why)) => file.state = State::Done(FileStatus::Refused(why)),
+            Err(Unreadable::Failed(why)) => file.state = State::Done(FileStatus::Failed(why)),
+        }
+    }
+
+    /// The server has handed out URLs, or has not.
+    pub(super) fn created(&mut self, asked: &[usize], answer: Result<RunFiles, String>) {
+        self.asking = false;
+        let (headers, mut urls, error) = match answer {
+            Ok(found) => {
+                let headers = found.headers();
+                let urls = found.files.into_iter().map(|file| (file.name, file.url));
+                (headers, urls.collect::<BTreeMap<_, _>>(), None)
+            }
+            Err(error) => (Vec::new(), BTreeMap::new(), Some(error)),
+        };
+        for &at in asked {
+            let Some(file) = self.files.get_mut(at) else { continue };
+            let State::Asked(body) = std::mem::replace(&mut file.state, State::New) else {
+                continue;
+            };
+            file.state = match (&error, urls.remove(&file.name).flatten()) {
+                (Some(error), _) => State::Done(FileStatus::Failed(error.clone())),
+                (None, Some(url)) => State::Placed(body, url, headers.clone()),
+                (None, None) => {
+                    State::Done(FileStatus::Failed("the server gave no URL for it".into()))
+                }
+            };
+        }
+    }
+
+    /// The answer to an upload, or why there is none.
+    pub(super) fn sent(&mut self, at: usize, answer: &Result<Answer, String>, ledger: &mut Ledger) {
+        self.sending = self.sending.saturating_sub(1);
+        let Some(file) = self.files.get_mut(at) else { return };
+        let State::Sending(body) = std::mem::replace(&mut file.state, State::New) else { return };
+        file.state = match answer {
+            Ok(answer) if answer.is_success() => {
+                let mark = FileMark { md5: file.md5.clone(), size: file.size };
+                ledger.files.insert(file.name.clone(), mark);
+                self.untold.push(file.name.clone());
+                State::Done(FileStatus::Stored)
+            }
+            Ok(answer) if is_expired(answer.status) && file.asked < URLS_AT_MOST => {
+                State::Ready(body)
+            }
+            Ok(answer) => State::Done(FileStatus::Failed(format!(
+                "the upload was answered {}",
+                answer.status
+            ))),
+            Err(reason) => State::Done(FileStatus::Failed(reason.clone())),
+        };
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_done(&self) -> bool {
+        self.files.iter().all(|file| matches!(file.state, State::Done(_)))
+    }
+
+    /// The names of files stored since the last call, which the run's streams are to tell.
+    pub(super) fn take_untold(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.untold)
+    }
+
+    pub(super) const fn has_untold(&self) -> bool {
+        !self.untold.is_empty()
+    }
+
+    pub(super) fn reports(&self) -> Vec<FileReport> {
+        let report = |file: &Upload| FileReport {
+            name: file.name.clone(),
+            size: file.size,
+            md5: file.md5.clone(),
+            status: match &file.state {
+                State::Done(status) => status.clone(),
+                _ => FileStatus::Failed("not sent".into()),
+            },
+        };
+        self.files.iter().map(report).collect()
+    }
+}
+
+impl Upload {
+    fn settle(&mut self, size: u64, md5: String, body: Body, ledger: &Ledger) {
+        let mark = FileMark { md5, size };
+        self.state = match ledger.files.get(&self.name) == Some(&mark) {
+            true => State::Done(FileStatus::Unchanged),
+            false => State::Ready(body),
+        };
+        (self.size, self.md5) = (mark.size, mark.md5);
+    }
+}
+
+/// The request for URLs.
+pub(super) fn create_request(ledger: &Ledger, names: Vec<String>) -> Request {
+    operations::CREATE_RUN_FILES.request(Value::from_iter([
+        ("entity", Value::from(ledger.entity.as_str())),
+        ("project", ledger.project.as_str().into()),
+        ("run", ledger.run.as_str().into()),
+        ("files", Value::Array(names.into_iter().map(Value::String).collect())),
+    ]))
+}
+
+/// Whether a name stays below the directory it is relative to, on any system.
+pub(crate) fn is_contained(name: &str) -> bool {
+    let parts_fine = name.split(['/', '\\']).all(|part| !matches!(part, "" | "." | ".."));
+    let drive = name.as_bytes().get(1) == Some(&b':');
+    parts_fine && !drive && !name.contains('\0')
+}
+
+/// Statuses with which stores say that a signed URL has expired, or was never right.
+pub(super) const fn is_expired(status: u16) -> bool {
+    matches!(status, 400 | 401 | 403 | 404 | 410)
+}
+
+/// How often a URL is asked for.
+pub(super) const URLS_AT_MOST: u32 = 4;
+
+/// Uploads, and measurings, of a run at a time.
+pub(super) const AT_ONCE: usize = 8;
+
+/// Files in one request for URLs: few enough that the URLs do not expire before their turn.
+const BATCH: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_out_are_refused() {
+        for name in ["a", "media/images/x ?*[]1.png", "..a/b.", "code/a:b", "日/本"] {
+            assert!(is_contained(name), "{name}");
+        }
+        for name in [
+            "",
+            "/etc/passwd",
+            "..",
+            "a/../b",
+            "./a",
+            "a//b",
+            "..\\x",
+            "\\\\host\\x",
+            "C:\\x",
+            "C:x",
+            "a\0",
+        ] {
+            assert!(!is_contained(name), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The run's streams: lines at fixed places, sent in batches.
+//!
+//! The protocol knows data only by its place: stream and line number. A line sent again at its place is
+//! harmless, at another place it is a duplicate. So each stream has a base, fixed before its first line is
+//! sent and kept in the ledger, and the n-th line of the log always goes to `base + n`.
+//!
+//! ```text
+//! {"files":{"wandb-history.jsonl":{"offset":0,"content":["{…}","{…}"]},
+//!           "wandb-events.jsonl": {…}, "wandb-summary.json":{"offset":0,"content":["{…}"]},
+//!           "output.log":{"offset":12,"content":["…"]}},
+//!  "uploaded":["config.yaml"],"preempting":true,"complete":true,"exitcode":0}
+//! ```
+
+use crate::json::{put_i64, put_str, put_u64};
+use crate::sync::ledger::{Place, Places};
+use std::collections::VecDeque;
+
+/// The three streams that have places, and the summary, which is always one line.
+#[derive(Debug)]
+pub(super) struct Streams {
+    history: Lines,
+    events: Lines,
+    console: Lines,
+    summary: Option<String>,
+    /// Bytes of lines a batch is to have.
+    batch: usize,
+}
+
+/// One of the streams that have places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StreamKind {
+    History,
+    Events,
+    Console,
+}
+
+/// What a request carries beside lines.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Extras {
+    pub(super) uploaded: Vec<String>,
+    pub(super) preempting: bool,
+    /// The run ended with this exit code: the last request of a run.
+    pub(super) complete: Option<i32>,
+}
+
+/// A request's body, and how many lines of each stream it carries.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) body: Vec<u8>,
+    pub(super) counts: [u64; 3],
+    pub(super) is_empty: bool,
+}
+
+impl Streams {
+    pub(super) fn new(batch: usize, places: &Places) -> Self {
+        let lines = |place: &Place| Lines { skipped: place.acknowledged, ..Lines::default() };
+        Self {
+            history: lines(&places.history),
+            events: lines(&places.events),
+            console: lines(&places.console),
+            summary: None,
+            batch: batch.clamp(1, LARGEST_REQUEST),
+        }
+    }
+
+    /// Adds the next line of a stream, unless it is too long: then the lines after it close up, and the
+    /// answer is `false`.
+    pub(super) fn push(&mut self, kind: StreamKind, line: &str) -> bool {
+        if line.len() > LONGEST_LINE {
+            return false;
+        }
+        let batch = self.batch;
+        self.lines_mut(kind).push(line, batch);
+        true
+    }
+
+    /// Sets the line of the summary; `false` if it is too long.
+    pub(super) fn set_summary(&mut self, line: String) -> bool {
+        let fits = line.len() <= LONGEST_LINE;
+        self.summary = Some(line).filter(|_| fits);
+        fits
+    }
+
+    /// How many lines the log has given a stream so far, also those that were sent long ago.
+    pub(super) const fn count(&self, kind: StreamKind) -> u64 {
+        match kind {
+            StreamKind::History => self.history.count,
+            StreamKind::Events => self.events.count,
+            StreamKind::Console => self.console.count,
+        }
+    }
+
+    /// Whether lines wait to be sent.
+    pub(super) fn is_empty(&self) -> bool {
+        self.summary.is_none() && self.all().iter().all(|lines| lines.parts.is_empty())
+    }
+
+    /// Whether there is enough for a batch.
+    pub(super) fn is_full(&self) -> bool {
+        self.all().iter().map(|lines| lines.bytes).sum::<usize>() >= self.batch
+    }
+
+    /// Takes what goes into the next request. `places` has the bases and what is acknowledged so far, which
+    /// nothing is in flight beyond.
+    pub(super) fn take(&mut self, places: &Places, extras: &Extras) -> Batch {
+        let mut body = b"{".to_vec();
+        let mut comma = Comma::default();
+        let (mut files, mut room) = (Vec::new(), LARGEST_REQUEST);
+        let mut separate = Comma::default();
+        let mut counts = [0; 3];
+        let named = [
+            (HISTORY, &mut self.history, &places.history),
+            (EVENTS, &mut self.events, &places.events),
+            (CONSOLE, &mut self.console, &places.console),
+        ];
+        for ((name, lines, place), count) in named.into_iter().zip(&mut counts) {
+            while let Some(part) = lines.take(room) {
+                room = room.saturating_sub(part.size);
+                if *count == 0 {
+                    separate.put(&mut files);
+                    open(&mut files, name, place.base + place.acknowledged);
+                } else {
+                    files.push(b',');
+                }
+                files.extend_from_slice(&part.bytes);
+                *count += part.lines;
+            }
+            if *count > 0 {
+                files.extend_from_slice(b"]}");
+            }
+        }
+        if let Some(line) = self.summary.take() {
+            separate.put(&mut files);
+            open(&mut files, SUMMARY, 0);
+            put_str(&mut files, &line);
+            files.extend_from_slice(b"]}");
+        }
+        if !files.is_empty() {
+            comma.put(&mut body);
+            body.extend_from_slice(b"\"files\":{");
+            body.append(&mut files);
+            body.push(b'}');
+        }
+        extras.put(&mut body, &mut comma);
+        body.push(b'}');
+        Batch { is_empty: body.len() == 2, body, counts }
+    }
+
+    const fn all(&self) -> [&Lines; 3] {
+        [&self.history, &self.events, &self.console]
+    }
+
+    const fn lines_mut(&mut self, kind: StreamKind) -> &mut Lines {
+        match kind {
+            StreamKind::History => &mut self.history,
+            StreamKind::Events => &mut self.events,
+            StreamKind::Console => &mut self.console,
+        }
+    }
+}
+
+impl Extras {
+    fn put(&self, body: &mut Vec<u8>, comma: &mut Comma) {
+        if !self.uploaded.is_empty() {
+            comma.put(body);
+            body.extend_from_slice(b"\"uploaded\":[");
+            let mut separate = Comma::default();
+            for name in &self.uploaded {
+                separate.put(body);
+                put_str(body, name);
+            }
+            body.push(b']');
+        }
+        if self.preempting {
+            comma.put(body);
+            body.extend_from_slice(b"\"preempting\":true");
+        }
+        if let Some(code) = self.complete {
+            comma.put(body);
+            body.extend_from_slice(b"\"complete\":true,\"exitcode\":");
+            put_i64(body, i64::from(code));
+        }
+    }
+}
+
+/// Begins the content of a stream.
+fn open(files: &mut Vec<u8>, name: &str, offset: u64) {
+    put_str(files, name);
+    files.extend_from_slice(b":{\"offset\":");
+    put_u64(files, offset);
+    files.extend_from_slice(b",\"content\":[");
+}
+
+#[derive(Default)]
+struct Comma(bool);
+
+impl Comma {
+    fn put(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.0, true) {
+            out.push(b',');
+        }
+    }
+}
+
+/// Lines that wait, in parts that are sent whole.
+#[derive(Debug, Default)]
+struct Lines {
+    /// Lines at the beginning that the server has acknowledged in an earlier sync.
+    skipped: u64,
+    count: u64,
+    parts: VecDeque<Part>,
+    bytes: usize,
+}
+
+/// Lines as JSON strings with commas between them.
+#[derive(Debug, Default)]
+struct Part {
+    bytes: Vec<u8>,
+    lines: u64,
+    /// Bytes of the lines themselves.
+    size: usize,
+}
+
+impl Lines {
+    fn push(&mut self, line: &str, batch: usize) {
+        self.count += 1;
+        if self.count <= self.skipped {
+            return;
+        }
+        if self.parts.back().is_none_or(|part| part.size + line.len() > batch) {
+            self.parts.push_back(Part::default());
+        }
+        let Some(part) = self.parts.back_mut() else { return };
+        if part.lines > 0 {
+            part.bytes.push(b',');
+        }
+        put_str(&mut part.bytes, line);
+        part.lines += 1;
+        part.size += line.len();
+        self.bytes += line.len();
+    }
+
+    /// The next part, if it fits; one that is larger than any request may be goes alone.
+    fn take(&mut self, room: usize) -> Option<Part> {
+        let fits = |part: &Part| part.size <= room || room == LARGEST_REQUEST;
+        self.parts.front().filter(|part| fits(part))?;
+        let part = self.parts.pop_front()?;
+        self.bytes -= part.size;
+        Some(part)
+    }
+}
+
+const HISTORY: &str = "wandb-history.jsonl";
+const EVENTS: &str = "wandb-events.jsonl";
+const CONSOLE: &str = "output.log";
+const SUMMARY: &str = "wandb-summary.json";
+
+/// Longest line the server takes: 10 MiB less 100 KiB.
+pub(crate) const LONGEST_LINE: usize = (10 << 20) - (100 << 10);
+
+/// Bytes of lines in one request.
+const LARGEST_REQUEST: usize = 10 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(streams: &mut Streams, places: &Places, extras: &Extras) -> String {
+        String::from_utf8(streams.take(places, extras).body).unwrap()
+    }
+
+    #[test]
+    fn a_request_has_what_waits_and_nothing_else() {
+        let places = Places::default();
+        let mut streams = Streams::new(1 << 20, &places);
+        assert_eq!(body(&mut streams, &places, &Extras::default()), "{}");
+        streams.push(StreamKind::History, r#"{"a":1}"#);
+        streams.push(StreamKind::History, r#"{"a":2}"#);
+        streams.push(StreamKind::Console, "x");
+        streams.set_summary("{}".into());
+        let extras =
+            Extras { uploaded: vec!["a".into(), "b".into()], preempting: true, complete: Some(-1) };
+        assert_eq!(
+            body(&mut streams, &places, &extras),
+            concat!(
+                r#"{"files":{"wandb-history.jsonl":{"offset":0,"content":["{\"a\":1}","{\"a\":2}"]},"#,
+                r#""output.log":{"offset":0,"content":["x"]},"#,
+                r#""wandb-summary.json":{"offset":0,"content":["{}"]}},"#,
+                r#""uploaded":["a","b"],"preempting":true,"complete":true,"exitcode":-1}"#,
+            )
+        );
+        assert!(streams.is_empty());
+    }
+
+    #[test]
+    fn lines_go_to_their_place_after_those_that_are_acknowledged() {
+        let history = Place { base: 10, acknowledged: 2 };
+        let places = Places { history, ..Places::default() };
+        let mut streams = Streams::new(1 << 20, &places);
+        for line in ["0", "1", "2", "3"] {
+            streams.push(StreamKind::History, line);
+        }
+        let batch = streams.take(&places, &Extras::default());
+        assert_eq!(batch.counts, [2, 0, 0]);
+        let text = String::from_utf8(batch.body).unwrap();
+        assert!(text.contains(r#""offset":12,"content":["2","3"]"#), "{text}");
+        assert_eq!(streams.count(StreamKind::History), 4);
+    }
+
+    #[test]
+    fn no_request_is_too_large_and_no_line_too_long() {
+        let places = Places::default();
+        let mut streams = Streams::new(4 << 20, &places);
+        assert!(!streams.push(StreamKind::History, &"x".repeat(LONGEST_LINE + 1)));
+        let line = "x".repeat(3 << 20);
+        for kind in [StreamKind::History, StreamKind::Events] {
+            for _ in 0..3 {
+                assert!(streams.push(kind, &line));
+            }
+        }
+        assert!(streams.push(StreamKind::Console, &"y".repeat(LONGEST_LINE)));
+        let mut counts = Vec::new();
+        while !streams.is_empty() {
+            let batch = streams.take(&places, &Extras::default());
+            assert!(batch.body.len() < LARGEST_REQUEST + 1000);
+            counts.push(batch.counts);
+        }
+        assert_eq!(counts, [[3, 0, 0], [0, 3, 0], [0, 0, 1]]);
+    }
+}

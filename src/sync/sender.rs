@@ -1,0 +1,137 @@
+//! Sends requests with patience, within what all runs share.
+
+use super::api::{Answer, Request};
+use super::budget::Pauses;
+use super::options::Stop;
+use super::retry::{Next, Patience};
+use super::transport::Transport;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Sends requests for all runs of a sync.
+pub(super) struct Sender<'a> {
+    transport: &'a dyn Transport,
+    patience: Patience,
+    stop: &'a Stop,
+    start: Instant,
+    pauses: Mutex<Pauses>,
+    under_way: Mutex<usize>,
+    freed: Condvar,
+    /// Is told of each failure that is waited out: what, why, how long.
+    retried: &'a (dyn Fn(&str, &str, Duration) + Sync),
+}
+
+impl<'a> Sender<'a> {
+    pub(super) fn new(
+        transport: &'a dyn Transport,
+        patience: Patience,
+        stop: &'a Stop,
+        retried: &'a (dyn Fn(&str, &str, Duration) + Sync),
+    ) -> Self {
+        Self {
+            transport,
+            patience,
+            stop,
+            start: Instant::now(),
+            pauses: Mutex::default(),
+            under_way: Mutex::default(),
+            freed: Condvar::new(),
+            retried,
+        }
+    }
+
+    /// How long this sync has been going on.
+    pub(super) fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_stopped()
+    }
+
+    /// Sends a request until there is an answer that counts.
+    pub(super) fn send(&self, request: &Request) -> Result<Answer, String> {
+        let mut tried = 0;
+        loop {
+            self.rest(self.lock(&self.pauses).wait(self.now()))?;
+            let result = {
+                let _place = self.place();
+                self.transport.send(request)
+            };
+            tried += 1;
+            if let Ok(answer) = &result {
+                self.lock(&self.pauses).note(self.now(), answer);
+            }
+            let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+            let next =
+                self.patience.next(request.kind, &result, tried, chance(), seconds.cast_signed());
+            let Next::Again { after, asked } = next else {
+                return result.map_err(|error| match tried {
+                    1 => error.to_string(),
+                    _ => format!("{error}, {tried} times"),
+                });
+            };
+            let why =
+                result.map_or_else(|error| error.to_string(), |answer| answer.status.to_string());
+            (self.retried)(request.kind.name(), &why, after);
+            if asked {
+                self.lock(&self.pauses).pause(self.now(), after);
+            }
+            self.rest(after)?;
+        }
+    }
+
+    /// Waits, unless stopped.
+    fn rest(&self, mut time: Duration) -> Result<(), String> {
+        loop {
+            if self.stop.is_stopped() {
+                return Err("interrupted".to_owned());
+            }
+            if time.is_zero() {
+                return Ok(());
+            }
+            let slice = time.min(SLICE);
+            std::thread::sleep(slice);
+            time -= slice;
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        let mut under_way = self.lock(&self.under_way);
+        while *under_way >= REQUESTS_AT_ONCE {
+            under_way = self.freed.wait(under_way).unwrap_or_else(PoisonError::into_inner);
+        }
+        *under_way += 1;
+        Place { under_way: &self.under_way, freed: &self.freed }
+    }
+
+    fn lock<'b, T>(&self, mutex: &'b Mutex<T>) -> std::sync::MutexGuard<'b, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place among the requests under way.
+struct Place<'a> {
+    under_way: &'a Mutex<usize>,
+    freed: &'a Condvar,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.freed.notify_one();
+    }
+}
+
+/// A number between 0 and 1.
+fn chance() -> f64 {
+    let mut bytes = [0; 4];
+    // Without chance all wait equally long, which is no harm to one program.
+    let _ = getrandom::fill(&mut bytes);
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+}
+
+const REQUESTS_AT_ONCE: usize = 128;
+
+/// How soon an interrupt is obeyed.
+const SLICE: Duration = Duration::from_millis(100);

@@ -1,0 +1,121 @@
+//! Syncs that are repeated, broken off, or have lost their memory.
+
+use super::server::{Fault, Target};
+use super::{Scene, is_marked, ledger, only};
+use wandb_offline::sync::{RunStatus, SyncOptions};
+
+#[test]
+fn a_sync_that_is_repeated_sends_nothing() {
+    let scene = Scene::new();
+    scene.run("r1", 5);
+    scene.sync();
+    let before = scene.server.state().requests.len();
+    assert_eq!(only(&scene.sync_again()).status, RunStatus::Already);
+    assert_eq!(scene.server.state().requests.len(), before);
+}
+
+#[test]
+fn a_large_run_goes_on_where_it_was_broken_off() {
+    let scene = Scene::new();
+    let run = scene.options("r1").create().unwrap();
+    let text = "x".repeat(1 << 20);
+    for _ in 0..30 {
+        run.log([("text", text.as_str())]).unwrap();
+    }
+    run.finish().unwrap();
+    for skip in 0..3 {
+        scene.server.inject(Fault::status(400).on(Target::Filestream).skip(skip));
+        assert_eq!(only(&scene.sync()).status, RunStatus::Partly);
+    }
+    assert_eq!(only(&scene.sync()).status, RunStatus::Synced);
+    scene.has_rows(30);
+    let counts = scene.server.state().run().counts.clone();
+    assert!(counts.rewritten_same.is_empty(), "what was acknowledged was sent again: {counts:?}");
+}
+
+#[test]
+fn an_answer_lost_for_good_is_made_up_for_by_the_next_sync() {
+    let scene = Scene::new();
+    scene.run("r1", 5);
+    // The lines are stored, and all the client hears is a refusal.
+    scene.server.inject(Fault::status(400).on(Target::Filestream).applied());
+    assert_eq!(only(&scene.sync()).status, RunStatus::Partly);
+    assert_eq!(only(&scene.sync()).status, RunStatus::Synced);
+    scene.has_rows(5);
+}
+
+#[test]
+fn a_lost_ledger_is_made_up_from_the_servers_rows() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    scene.sync();
+    std::fs::remove_file(ledger(&log)).unwrap();
+    assert_eq!(only(&scene.sync_again()).status, RunStatus::Synced);
+    scene.has_rows(5);
+}
+
+#[test]
+fn another_runs_rows_are_not_added_to() {
+    let scene = Scene::new();
+    scene.run("r1", 5);
+    scene.sync();
+    let other = Scene { dir: tempfile::tempdir().unwrap(), server: scene.server };
+    other.run("r1", 7);
+    let report = other.sync();
+    assert_eq!(only(&report).status, RunStatus::Failed);
+    assert!(only(&report).problems[0].contains("--id"), "{report:?}");
+    other.has_rows(5);
+
+    let mut options = SyncOptions::default();
+    options.append = true;
+    assert_eq!(only(&other.sync_as(&options)).status, RunStatus::Synced);
+    other.has_rows(12);
+}
+
+#[test]
+fn a_ledger_of_another_log_or_a_damaged_one_is_refused() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    scene.sync();
+    let requests = scene.server.state().requests.len();
+    std::fs::write(ledger(&log), b"{").unwrap();
+    let report = scene.sync_again();
+    assert_eq!(only(&report).status, RunStatus::Failed);
+    assert!(only(&report).problems[0].contains("damaged"), "{report:?}");
+    assert_eq!(scene.server.state().requests.len(), requests);
+}
+
+#[test]
+fn two_at_once_are_one_and_the_other_says_so() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    scene.sync();
+    let lock = ledger(&log).with_extension("sync.lock");
+    let held = std::fs::File::options().append(true).open(lock).unwrap();
+    fs4::FileExt::lock(&held).unwrap();
+    let report = scene.sync_again();
+    assert_eq!(only(&report).status, RunStatus::Failed);
+    assert!(only(&report).problems[0].contains("another process"), "{report:?}");
+}
+
+#[test]
+fn a_damaged_log_gives_what_is_readable_once() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 2000);
+    let mut bytes = std::fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8].fill(0xff);
+    std::fs::write(&log, bytes).unwrap();
+    let report = scene.sync();
+    let run = only(&report);
+    assert_eq!(run.status, RunStatus::Partly);
+    assert!(run.problems.iter().any(|problem| problem.contains("damaged")), "{:?}", run.problems);
+    assert!(!is_marked(&log));
+    let rows = scene.server.state().run().history().len() as u64;
+    assert!(rows > 1000 && rows == run.receipt.rows, "{rows}");
+
+    scene.sync();
+    let run = scene.server.state().run().clone();
+    assert_eq!(run.history().len() as u64, rows);
+    assert!(!run.counts.rewritten_different.contains_key("wandb-history.jsonl"));
+}
