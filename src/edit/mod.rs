@@ -46,7 +46,8 @@
 //! - **Rows that are dropped** take along the media files that no row names any more. If any row is dropped,
 //!   the summary is made anew of those that are kept, by the metric definitions; beyond that the values stand
 //!   that a program set itself, which are those that the rows it had do not explain. How long the run took
-//!   stays. A row all of whose keys are dropped is kept, with its step and time.
+//!   stays. A row all of whose keys are dropped is kept, with its step and time. Artifacts stay, also those of
+//!   tables that no row has any more.
 //! - **Config and summary** may have been rendered to `files/config.yaml` and `files/wandb-summary.json`,
 //!   which are left out if they would contradict the log. `wandb sync` makes them anew.
 
