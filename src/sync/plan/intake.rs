@@ -6,9 +6,10 @@ use super::streams::{LONGEST_LINE, StreamKind};
 use super::{Features, LocalFile, Phase, Plan, config};
 use crate::error::Result;
 use crate::json::Value;
+use crate::proto::wandb_internal::files_item::PolicyType;
 use crate::proto::wandb_internal::{AlertRecord, ArtifactRecord, StatsRecord};
 use crate::record::{RawRecord, RecordKind};
-use crate::run::RunState;
+use crate::run::{RunFile, RunState};
 use prost::Message;
 
 impl Plan {
@@ -34,6 +35,7 @@ impl Plan {
         match body.kind {
             RecordKind::History => {
                 // In a log without summary records the rows are the summary.
+                self.summary_changed = true;
                 if self.run.records(RecordKind::Summary) == 0 {
                     self.run.apply(record)?;
                 }
@@ -78,7 +80,8 @@ impl Plan {
                 }
                 self.settle_console(CONSOLE_WINDOW);
             }
-            RecordKind::Files if self.options.live => self.offer_files(),
+            RecordKind::Summary => self.summary_changed = true,
+            RecordKind::Files if self.options.live.is_some() => self.offer_files(),
             _ => {}
         }
         Ok(())
@@ -108,12 +111,14 @@ impl Plan {
         }
         self.generated = true;
         self.settle_console(0);
+        self.files.look_again();
         self.offer_generated();
         self.offer_files();
         self.offer_summary();
     }
 
     pub(super) fn offer_summary(&mut self) {
+        self.summary_changed = false;
         if let Some(line) = self.summary_line()
             && !self.streams.set_summary(line)
         {
@@ -139,10 +144,14 @@ impl Plan {
         }
     }
 
+    /// Offers the files that the log names. As long as the run goes on these are those that will not change.
     fn offer_files(&mut self) {
         let listed = self.run.files().iter();
-        let now = |name: &str| self.ended || !GENERATED.contains(&name);
-        let names: Vec<_> = listed.map(|f| f.path.clone()).filter(|name| now(name)).collect();
+        let is_final = |file: &RunFile| {
+            file.policy == PolicyType::Now && !GENERATED.contains(&file.path.as_str())
+        };
+        let listed = listed.filter(|file| self.ended || is_final(file));
+        let names: Vec<_> = listed.map(|file| file.path.clone()).collect();
         for name in names {
             let local = LocalFile::Run(name.clone());
             self.files.offer(&name, Content::Local(local), &self.ledger);

@@ -45,7 +45,7 @@ use console::Console;
 use files::Files;
 use greeting::Greeting;
 pub(crate) use intake::summary_line;
-pub use options::{Overrides, PlanOptions};
+pub use options::{Overrides, Pace, PlanOptions};
 pub(crate) use rows::Rows;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -114,7 +114,10 @@ pub struct Plan {
     under_way: HashMap<Ticket, Errands>,
     next_ticket: u64,
     now: Duration,
-    sent_at: Duration,
+    /// When lines or a sign of life went last.
+    sent_at: Option<Duration>,
+    /// The summary has changed since it went last.
+    summary_changed: bool,
     problems: Vec<String>,
 }
 
@@ -197,7 +200,8 @@ impl Plan {
             under_way: HashMap::new(),
             next_ticket: 0,
             now: Duration::ZERO,
-            sent_at: Duration::ZERO,
+            sent_at: None,
+            summary_changed: false,
             problems: Vec::new(),
             options,
             ledger,
@@ -217,6 +221,11 @@ impl Plan {
             _ => false,
         };
         over && self.under_way.is_empty()
+    }
+
+    /// Whether the plan had to give up before its end.
+    pub fn has_failed(&self) -> bool {
+        self.phase == Phase::Failed
     }
 
     /// Whether the log is to be read again, with a new plan that has the ledger of this one: lines of it
@@ -248,6 +257,7 @@ impl Plan {
     /// What is not stored, and why.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.problems.clone();
+        problems.extend(self.greeting.problem());
         if self.phase != Phase::Failed {
             problems.extend(self.files.reports().iter().filter_map(|file| file.problem()));
             problems.extend(self.artifacts.reports().iter().filter_map(|found| found.problem()));

@@ -1,5 +1,7 @@
 //! What a plan is told beforehand.
 
+use std::time::Duration;
+
 /// What is to be different from what the log says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -34,8 +36,8 @@ pub struct PlanOptions {
     /// Lines of history, events and console that the server is known to have of such a run, even if it has
     /// not counted them yet.
     pub at_least: [u64; 3],
-    /// The log is still being written: send what there is at a steady pace.
-    pub live: bool,
+    /// The log is still being written: send what there is at this pace, without waiting for its end.
+    pub live: Option<Pace>,
     /// How many bytes of lines make a batch.
     pub batch: usize,
     /// The lowest step a row may have, if an earlier sync noted it.
@@ -49,10 +51,36 @@ impl Default for PlanOptions {
             finish: None,
             continues: false,
             at_least: [0; 3],
-            live: false,
+            live: None,
             batch: BATCH,
             starting_step: None,
         }
+    }
+}
+
+/// How often a server hears of a run that is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pace {
+    /// The least time between two requests with lines. A full batch does not wait.
+    pub lines: Duration,
+    /// Without anything new, a sign of life goes this often, or the server takes the run for crashed.
+    pub heartbeat: Duration,
+    /// The least time between two updates of config, name, notes and tags.
+    pub updates: Duration,
+}
+
+impl Default for Pace {
+    /// As the official client: 15, 30 and 5 seconds.
+    fn default() -> Self {
+        Self::of(Duration::from_secs(15))
+    }
+}
+
+impl Pace {
+    /// Lines this often, and the rest in the official client's proportion to it.
+    pub fn of(lines: Duration) -> Self {
+        Self { lines, heartbeat: lines.saturating_mul(2), updates: lines / 3 }
     }
 }
 

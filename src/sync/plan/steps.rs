@@ -7,7 +7,6 @@ use super::{Errands, Features, Phase, Plan, Saved, Step, Ticket};
 use crate::json::Value;
 use crate::sync::api::{Body, Request, RequestKind, Target, operations};
 use crate::sync::ledger::Ledger;
-use std::time::Duration;
 
 impl Plan {
     /// The next step, if there is one now.
@@ -40,7 +39,7 @@ impl Plan {
         if let Some(step) = self.update_step() {
             return Some(step);
         }
-        let all = self.ended || self.options.live;
+        let all = self.ended || self.options.live.is_some();
         match self.files.next(all) {
             Some(FileStep::Measure(at, file)) => {
                 return Some((Errands::MeasureFile(at), Step::Measure(file)));
@@ -95,12 +94,13 @@ impl Plan {
     fn lines_step(&mut self) -> Option<(Errands, Step)> {
         let settled = self.ended && self.generated && self.is_settled();
         let last = settled && !self.streams.is_full();
-        let since = self.now.saturating_sub(self.sent_at);
-        let (paced, beat) = match self.options.live && !self.ended {
-            true => (since >= PACE, since >= HEARTBEAT),
-            false => (false, false),
-        };
-        if paced {
+        let since = self.sent_at.map(|sent_at| self.now.saturating_sub(sent_at));
+        // The first request goes at once.
+        let is_due = |time| since.is_none_or(|since| since >= time);
+        let pace = self.options.live.filter(|_| !self.ended);
+        let paced = pace.is_some_and(|pace| is_due(pace.lines));
+        let beat = pace.is_some_and(|pace| is_due(pace.heartbeat));
+        if paced && self.summary_changed {
             self.offer_summary();
         }
         let has_news = !self.streams.is_empty() || self.files.has_untold();
@@ -126,7 +126,7 @@ impl Plan {
             self.close();
             return self.save_step();
         }
-        self.sent_at = self.now;
+        self.sent_at = Some(self.now);
         let request = Request {
             kind: RequestKind::FileStream,
             target: Target::Server(stream_path(&self.ledger)),
@@ -187,9 +187,3 @@ fn stream_path(ledger: &Ledger) -> String {
     let (entity, project, run) = (&ledger.entity, &ledger.project, &ledger.run);
     format!("/files/{}/{}/{}/file_stream", part(entity), part(project), part(run))
 }
-
-/// Of a run that is being written: lines go this often, as from the official client,
-const PACE: Duration = Duration::from_secs(15);
-
-/// and without any, a sign of life this often.
-const HEARTBEAT: Duration = Duration::from_secs(30);
