@@ -126,6 +126,27 @@ fn a_log_that_does_not_grow_is_given_up_and_taken_up_later() {
 }
 
 #[test]
+fn a_run_that_goes_on_after_its_end_was_told_is_ended_again() {
+    let scene = Scene::new();
+    let run = scene.writing("r1");
+    log(&run, 3);
+    let mut options = following(SHORT);
+    options.finish = true;
+    options.include_synced = true;
+    scene.sync_during(&options, |_| {});
+    assert!(scene.server.state().run().complete);
+    log(&run, 2);
+    run.finish_with(1).unwrap();
+    scene.sync_during(&options, |_| {});
+    let state = scene.server.state();
+    assert_eq!((state.run().status, state.run().history().len()), ("failed", 5));
+    let requests = state.requests.len();
+    // Once told, it is left alone.
+    scene.sync_during(&options, |_| {});
+    assert_eq!(scene.server.state().requests.len(), requests);
+}
+
+#[test]
 fn a_run_that_died_is_ended_if_that_is_wanted() {
     let scene = Scene::new();
     let run = scene.writing("r1");

@@ -73,9 +73,8 @@ impl Plan {
                 place.acknowledged += count;
             }
         }
-        if complete.is_some() {
-            self.ledger.complete = complete;
-        }
+        // Without it, the server takes the run for one that goes on.
+        self.ledger.complete = complete;
         if last { self.close() } else { self.save_soon() }
     }
 

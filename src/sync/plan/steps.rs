@@ -97,7 +97,9 @@ impl Plan {
         let since = self.sent_at.map(|sent_at| self.now.saturating_sub(sent_at));
         // The first request goes at once.
         let is_due = |time| since.is_none_or(|since| since >= time);
-        let pace = self.options.live.filter(|_| !self.ended);
+        // A server that was told of the end and has every line would take anything for life.
+        let told_all = self.ledger.complete.is_some() && self.has_no_lines();
+        let pace = self.options.live.filter(|_| !self.ended && !told_all);
         let paced = pace.is_some_and(|pace| is_due(pace.lines));
         let beat = pace.is_some_and(|pace| is_due(pace.heartbeat));
         if paced && self.summary_changed {
@@ -108,7 +110,10 @@ impl Plan {
         if !(last || self.streams.is_full() || urgent || (paced && has_news) || beat) {
             return None;
         }
-        let complete = self.exit_code().filter(|code| last && self.ledger.complete != Some(*code));
+        // Whatever is sent behind the end has it told again.
+        let adds = !self.has_no_lines() || self.files.has_untold();
+        let complete =
+            self.exit_code().filter(|code| last && (adds || self.ledger.complete != Some(*code)));
         let extras = Extras {
             uploaded: self.files.take_untold(),
             preempting: std::mem::take(&mut self.preempting),
@@ -117,7 +122,7 @@ impl Plan {
         let places = self.ledger.places.unwrap_or_default();
         // The summary alone is no news to a server that was told of the run's end.
         let stale = last && complete.is_none() && self.ledger.complete.is_some();
-        if stale && extras.uploaded.is_empty() && self.has_no_lines() {
+        if stale && !adds {
             self.close();
             return self.save_step();
         }
