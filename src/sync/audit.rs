@@ -4,9 +4,12 @@
 //! to those who resume it. It tells nothing of files there.
 
 use super::api::{Answer, Tail};
+use super::driver::{Course, Session};
 use super::ledger::Ledger;
-use super::plan::{LONGEST_LINE, Rows, is_same, summary_line};
-use crate::error::Result;
+use super::paths::Candidate;
+use super::plan::{LONGEST_LINE, Rows, is_same, summary_line, tail_request};
+use super::report::{RunReport, RunStatus};
+use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::log::Reader;
 use crate::record::RecordKind;
@@ -116,4 +119,62 @@ fn text(what: &'static str, log: Option<String>, server: Option<String>) -> Opti
         _ => log == server,
     };
     Some(Check { what, log, server, agrees })
+}
+
+impl Session<'_> {
+    /// Uploads a log, and compares afterwards if that is wanted. What the server turns out not to have is sent,
+    /// once.
+    pub(super) fn checked(
+        &self,
+        candidate: &Candidate,
+        course: Course,
+    ) -> Result<(RunReport, [u64; 3])> {
+        let (mut report, ends) = self.log(candidate, course)?;
+        if !self.options.audit && !self.options.repair {
+            return Ok((report, ends));
+        }
+        let mut checks = self.audit(candidate)?;
+        if self.options.repair && checks.iter().any(|check| !check.agrees) {
+            self.forget(candidate, &checks)?;
+            report = self.log(candidate, course)?.0;
+            checks = self.audit(candidate)?;
+        }
+        let problems = checks.iter().filter_map(Check::problem);
+        report.problems.extend(problems);
+        if report.status.is_fine() && checks.iter().any(|check| !check.agrees) {
+            report.status = RunStatus::Partly;
+        }
+        report.checks = checks;
+        Ok((report, ends))
+    }
+
+    /// Asks the server what it has of a log.
+    fn audit(&self, candidate: &Candidate) -> Result<Vec<Check>> {
+        let log = &candidate.log.path;
+        let Some(ledger) = self.ledger(candidate)?.1 else { return Ok(Vec::new()) };
+        let expected = Expected::of(log, ledger.starting_step)?;
+        let request = tail_request(&ledger.entity, &ledger.project, &ledger.run);
+        let answer = self.sender.send(&request);
+        let checks = answer.and_then(|answer| expected.compare(&ledger, &answer));
+        checks.map_err(|reason| Error::misuse(format!("the audit failed: {reason}")).at(log))
+    }
+
+    /// Takes out of the ledger what the server turned out not to have.
+    fn forget(&self, candidate: &Candidate, checks: &[Check]) -> Result<()> {
+        let (file, Some(mut ledger)) = self.ledger(candidate)? else { return Ok(()) };
+        ledger.whole = false;
+        if checks.iter().any(|check| check.what == Check::RUN) {
+            let Ledger { server, log, .. } = ledger;
+            return file.save(&Ledger { server, log, ..Ledger::default() }, true);
+        }
+        let Some(places) = &mut ledger.places else { return Ok(()) };
+        let streams = [&mut places.history, &mut places.events, &mut places.console];
+        for (place, check) in streams.into_iter().zip(checks) {
+            let found = check.server.parse().unwrap_or(0_u64).saturating_sub(place.base);
+            place.acknowledged = place.acknowledged.min(found);
+        }
+        // The end is told again, and with it the summary.
+        ledger.complete = None;
+        file.save(&ledger, true)
+    }
 }

@@ -21,6 +21,16 @@
 //!   are [allowed](SyncOptions::allow).
 //! - In the run directory only the ledger, its lock and the official marks are written.
 //!
+//! # Runs that go on
+//! With [`SyncOptions::live`] logs are followed: lines, config and files go at the official client's
+//! [pace](plan::Pace), and without news a sign of life, until the run ends, its log is [silent](Live::silence)
+//! for too long, or [`Stop`] is set. With [`Live::watch`] directories are looked through again and again, all
+//! runs in them sharing one connection budget, and what failed or was given up is taken up again.
+//! - Files that may still change (policies *end* and *live*), and what is made of the log itself, are sent at
+//!   the end.
+//! - Console lines that may still change, the last 128, are sent when more follow or at the end.
+//! - Nothing is different for the ledger: a run may be followed for a while, and uploaded another day.
+//!
 //! # Other than the official client
 //! Compared with `wandb sync` 0.31.0, the same log gives a server the same run, with these differences, each
 //! for a reason:
@@ -35,12 +45,14 @@
 //! | records after the exit count | are dropped | clients before 0.18 write the summary there |
 //! | screens of 64 lines, and ESC `[` C, D, K with counts | 32 lines, A and B | see [`crate::run::Console`] |
 //! | telemetry and writer id as in the log | its own version, a new id at each sync | a second sync sends the same |
+//! | following ends with a log that is silent for long | waits for ever | its writer may be gone |
 //! | files are made in memory | `files/` is overwritten | nothing is overwritten |
 
 pub mod api;
 mod audit;
 mod budget;
 mod driver;
+mod event;
 mod http;
 pub mod ledger;
 mod local;
@@ -49,15 +61,19 @@ mod paths;
 pub mod plan;
 mod report;
 mod retry;
+mod rounds;
 mod sender;
 mod server;
+mod source;
 mod transport;
+mod upload;
 mod yaml;
 
 pub use audit::Check;
-pub use driver::{Event, sync};
+pub use driver::sync;
+pub use event::Event;
 pub use http::HttpTransport;
-pub use options::{Stop, SyncOptions};
+pub use options::{Live, Stop, SyncOptions};
 pub use report::{
     ArtifactReport, ArtifactStatus, FileReport, FileStatus, Receipt, RunReport, RunStatus,
     SyncReport,

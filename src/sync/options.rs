@@ -1,8 +1,9 @@
 //! How a sync goes about it.
 
-use super::plan::Overrides;
+use super::plan::{Overrides, Pace};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// How a sync goes about it.
 #[derive(Clone, Debug)]
@@ -26,7 +27,9 @@ pub struct SyncOptions {
     pub audit: bool,
     /// Send what the server turns out not to have.
     pub repair: bool,
-    /// Runs at a time.
+    /// Follow logs that are still being written, until their runs end.
+    pub live: Option<Live>,
+    /// Runs at a time. Each that is followed takes a place for as long as it goes on.
     pub runs_at_once: usize,
     /// Directories that may be read besides the run's own and those where artifacts are staged.
     pub allow: Vec<PathBuf>,
@@ -46,10 +49,38 @@ impl Default for SyncOptions {
             append: false,
             audit: false,
             repair: false,
+            live: None,
             runs_at_once: RUNS_AT_ONCE,
             allow: Vec::new(),
             staging: Vec::new(),
         }
+    }
+}
+
+/// How logs are followed.
+///
+/// A run has ended when its log has an exit record. A writer that was killed leaves none, and nothing in the
+/// log tells it from one that is busy; so a log that did not grow for [`Self::silence`] is taken for one whose
+/// writer is gone: its run is left open on the server, or [ended](SyncOptions::finish) as crashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Live {
+    /// How often the server hears of a run.
+    pub pace: Pace,
+    /// The time between two looks at a log.
+    pub poll: Duration,
+    /// A log that did not grow for this long is given up. The official client writes every 15 seconds since
+    /// 0.31; before, whenever it has 32 KiB.
+    pub silence: Duration,
+    /// Look for new logs this often and never end by itself: logs that were given up and grow again are taken
+    /// up again, and those that failed are tried again after a while.
+    pub watch: Option<Duration>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        let (poll, silence) = (Duration::from_secs(1), Duration::from_secs(10 * 60));
+        Self { pace: Pace::default(), poll, silence, watch: None }
     }
 }
 

@@ -30,14 +30,18 @@ pub(super) struct Selection {
 }
 
 /// Finds the logs that `paths` mean: `.wandb` files, run directories, their `files/`, and directories of runs,
-/// however deep. The same file is taken once.
-pub(super) fn select(paths: &[PathBuf], options: &SyncOptions) -> Selection {
+/// however deep. The same file is taken once, and only those that `is_news` says are looked into.
+pub(super) fn select(
+    paths: &[PathBuf],
+    options: &SyncOptions,
+    is_news: &dyn Fn(&LogFile) -> bool,
+) -> Selection {
     let mut selection = Selection::default();
     let mut seen = HashSet::new();
     let mut groups: BTreeMap<(String, String, String), Vec<Candidate>> = BTreeMap::new();
     for path in paths {
-        for log in logs(path, &mut selection.errors) {
-            if !seen.insert(identity(&log.path)) {
+        for log in logs(path, options, &mut selection.errors) {
+            if !seen.insert(identity(&log.path)) || !is_news(&log) {
                 continue;
             }
             if let Some(reason) = skipped(&log, options) {
@@ -59,7 +63,7 @@ pub(super) fn select(paths: &[PathBuf], options: &SyncOptions) -> Selection {
     selection
 }
 
-fn logs(path: &Path, errors: &mut Vec<Error>) -> Vec<LogFile> {
+fn logs(path: &Path, options: &SyncOptions, errors: &mut Vec<Error>) -> Vec<LogFile> {
     if path.is_dir() {
         let (mut found, failed) = log::find(path);
         errors.extend(failed);
@@ -67,7 +71,8 @@ fn logs(path: &Path, errors: &mut Vec<Error>) -> Vec<LogFile> {
             // The run's own directory is above.
             found = log::locate(path).into_iter().collect();
         }
-        if found.is_empty() {
+        // Where runs are waited for there need not be any yet.
+        if found.is_empty() && options.live.is_none_or(|live| live.watch.is_none()) {
             errors.push(Error::misuse("no .wandb file at or under this path").at(path));
         }
         found

@@ -3,6 +3,7 @@
 mod faults;
 mod hostile;
 mod interrupted;
+mod live;
 mod resumed;
 #[path = "../support/server/mod.rs"]
 mod server;
@@ -73,12 +74,16 @@ impl Scene {
     }
 
     fn sync_as(&self, options: &SyncOptions) -> SyncReport {
+        self.sync_until(options, &Stop::new())
+    }
+
+    fn sync_until(&self, options: &SyncOptions, stop: &Stop) -> SyncReport {
         let mut to =
             wandb_offline::sync::Server::new(self.server.url(), Secret::new("k".repeat(40)))
                 .unwrap();
         to.patience = to.patience.waiting_at_most(Duration::from_millis(1));
         let transport = HttpTransport::new(&to).unwrap();
-        sync(&[self.root()], &to, &transport, options, &Stop::new(), &|_| {})
+        sync(&[self.root()], &to, &transport, options, stop, &|_| {})
     }
 
     /// The run's rows are those of the log, each once and at its place, and nobody did anything wrong.

@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 use support::Exit;
 use wandb_offline::framing::Tail;
 use wandb_offline::io::GapReport;
@@ -91,6 +92,12 @@ fn main() -> ExitCode {
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
     };
     support::end(PROGRAM, result)
+}
+
+/// A time that an option gives in seconds.
+fn seconds(option: &str, value: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(value)
+        .map_err(|_| Error::setting(option, format!("{value} is no number of seconds")))
 }
 
 /// The log that a RUN means. What is no path is taken for an id.

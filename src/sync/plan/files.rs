@@ -80,6 +80,15 @@ impl Files {
         self.files.push(file);
     }
 
+    /// Looks again for files that were not there when a log that was being written named them.
+    pub(super) fn look_again(&mut self) {
+        for file in &mut self.files {
+            if matches!(file.state, State::Done(FileStatus::Missing)) {
+                file.state = State::New;
+            }
+        }
+    }
+
     /// The next thing to do. With `all`, small batches are not waited with.
     pub(super) fn next(&mut self, all: bool) -> Option<FileStep> {
         let measuring = |file: &Upload| matches!(file.state, State::Measuring);

@@ -16,6 +16,7 @@ use crate::json::Value;
 use crate::run::RunInfo;
 use crate::sync::api::{Answer, Bucket, Operation, Tail, operations};
 use crate::sync::ledger::{Place, Places};
+use std::time::Duration;
 
 /// How far the greeting has come.
 #[derive(Debug, Default)]
@@ -27,7 +28,9 @@ pub(super) struct Greeting {
     before: Option<Value>,
     /// What the server was told of the run.
     told: Option<Told>,
-    failed_to_tell: bool,
+    /// When that was last compared with the run, and why the server could not be told.
+    compared_at: Option<Duration>,
+    failed_to_tell: Option<String>,
 }
 
 /// What is asked of the server before anything is sent.
@@ -58,6 +61,12 @@ impl Greeting {
     pub(super) const fn holds_records(&self) -> bool {
         let before = matches!(self.next, Some(Question::Tail | Question::Rewind));
         before || self.asked
+    }
+
+    /// Why the server's config is not the run's.
+    pub(super) fn problem(&self) -> Option<String> {
+        let reason = self.failed_to_tell.as_ref()?;
+        Some(format!("the run's config is not up to date: {reason}"))
     }
 
     /// The config the run had when it was resumed.
@@ -101,7 +110,7 @@ impl Plan {
         }
         let question = self.greeting.next?;
         // With the first batch at hand, or all of the log, the config is as complete as can be.
-        let early = !self.ended && !self.streams.is_full() && !self.options.live;
+        let early = !self.ended && !self.streams.is_full() && self.options.live.is_none();
         if question == Question::Upsert && early && self.wants_records() {
             return None;
         }
@@ -118,6 +127,7 @@ impl Plan {
                 let told = self.to_tell();
                 let request = self.upsert(id, &told, true);
                 self.greeting.told = Some(told);
+                self.greeting.compared_at = Some(self.now);
                 Step::Send(request)
             }
             Question::Row => {
@@ -130,13 +140,18 @@ impl Plan {
     }
 
     /// Tells the server what has changed since the greeting, once the log has ended or, of a run that is
-    /// being written, at once.
+    /// being written, at its pace.
     pub(super) fn update_step(&mut self) -> Option<(Errands, Step)> {
         let busy = |errand: &Errands| matches!(errand, Errands::Greeting(_));
-        if !(self.ended || self.options.live)
-            || self.under_way.values().any(busy)
-            || !self.is_outdated()
-        {
+        let early = self.options.live.is_none_or(|pace| {
+            let compared_at = self.greeting.compared_at;
+            compared_at.is_some_and(|then| self.now.saturating_sub(then) < pace.updates)
+        });
+        if (early && !self.ended) || self.under_way.values().any(busy) {
+            return None;
+        }
+        self.greeting.compared_at = Some(self.now);
+        if !self.is_outdated() {
             return None;
         }
         let told = self.to_tell();
@@ -149,7 +164,7 @@ impl Plan {
 
     /// Whether the server does not know of the latest config, name, notes or tags.
     pub(super) fn is_outdated(&self) -> bool {
-        !self.greeting.failed_to_tell && self.greeting.told.as_ref() != Some(&self.to_tell())
+        self.greeting.told.as_ref() != Some(&self.to_tell())
     }
 
     fn to_tell(&self) -> Told {
@@ -172,10 +187,8 @@ impl Plan {
             Question::Strangers => result.and_then(|answer| self.strangers(&answer)),
             Question::Row => Ok(()),
             Question::Update => {
-                if let Err(reason) = result.and_then(|answer| Bucket::upserted(&answer)) {
-                    self.greeting.failed_to_tell = true;
-                    self.problems.push(format!("the run's config is not up to date: {reason}"));
-                }
+                let told = result.and_then(|answer| Bucket::upserted(&answer));
+                self.greeting.failed_to_tell = told.err();
                 return;
             }
         };

@@ -4,13 +4,13 @@ mod rows;
 mod runs;
 mod table;
 
-use super::{Exit, PROGRAM, finish, print_error, stdout};
+use super::{Exit, PROGRAM, finish, print_error, seconds, stdout};
 use crate::support::{complain, on_interrupt, shown};
 use rows::{Keys, Row};
 use runs::Runs;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use table::Table;
 use wandb_offline::Result;
 use wandb_offline::json::Value;
@@ -65,12 +65,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         }
     }
     Ok(runs.exit())
-}
-
-fn seconds(option: &str, value: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(value).map_err(|_| {
-        wandb_offline::Error::setting(option, format!("{value} is no number of seconds"))
-    })
 }
 
 /// Where rows and states go.

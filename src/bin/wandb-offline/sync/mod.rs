@@ -1,14 +1,18 @@
 //! `wandb-offline sync`: runs to a W&B server.
 
-use super::{Exit, PROGRAM, finish, print_error, stdout};
+mod progress;
+
+use super::{Exit, PROGRAM, finish, print_error, seconds, stdout};
 use crate::support::{complain, count, shown};
+use progress::Progress;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use wandb_offline::sync::plan::Overrides;
+use std::time::Duration;
+use wandb_offline::sync::plan::{Overrides, Pace};
 use wandb_offline::sync::{
-    Event, HttpTransport, RunReport, RunStatus, Server, Stop, SyncOptions, SyncReport, sync,
+    Event, HttpTransport, Live, RunReport, RunStatus, Server, Stop, SyncOptions, SyncReport, sync,
 };
 use wandb_offline::{Error, Result};
 
@@ -71,9 +75,25 @@ pub(crate) struct Args {
     /// Do not ask before uploading all of ./wandb.
     #[arg(long)]
     yes: bool,
-    /// How many runs go at a time.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = SyncOptions::default().runs_at_once)]
-    runs_at_once: usize,
+    /// How many runs go at a time. By default 64, or 512 if they are followed.
+    #[arg(short = 'n', long, value_name = "N")]
+    runs_at_once: Option<usize>,
+    /// Follow logs that are still being written, and upload what is added, until every run has ended.
+    #[arg(long, conflicts_with = "dry_run")]
+    live: bool,
+    /// As --live, and go on looking for new runs until interrupted: one process for all runs of a directory.
+    #[arg(long, conflicts_with = "dry_run")]
+    watch: bool,
+    /// Give up a log that did not grow for so long: its writer is gone. The run is left open, or ended with
+    /// --finish; with --watch it is taken up again when it grows.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600.0)]
+    give_up_after: f64,
+    /// Upload what is new of a run that is followed this often, and without any a sign of life half as often.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
+    pace: f64,
+    /// With --watch, look for new runs this often.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    look_every: f64,
     /// Print what happens as lines of JSON, the report last.
     #[arg(long)]
     json: bool,
@@ -97,8 +117,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let transport = HttpTransport::new(&server)?;
     let stop = Arc::new(Stop::new());
     on_interrupt(stop.clone())?;
-    let observe = |event: Event<'_>| tell(args, &event);
-    let report = sync(&paths, &server, &transport, &args.options(), &stop, &observe);
+    let options = args.options()?;
+    let progress = Progress::new(args.json, args.verbose);
+    let observe = |event: Event<'_>| progress.tell(&event);
+    let report = sync(&paths, &server, &transport, &options, &stop, &observe);
+    progress.end();
     for error in &report.errors {
         complain(PROGRAM, error);
     }
@@ -111,7 +134,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 }
 
 impl Args {
-    fn options(&self) -> SyncOptions {
+    fn options(&self) -> Result<SyncOptions> {
         let mut overrides = Overrides::default();
         overrides.run_id.clone_from(&self.id);
         overrides.project.clone_from(&self.project);
@@ -132,8 +155,22 @@ impl Args {
         options.allow.clone_from(&self.allow);
         options.staging.clone_from(&self.staging);
         options.dry_run = self.dry_run;
-        options.runs_at_once = self.runs_at_once;
-        options
+        options.live = self.live()?;
+        let followed = if options.live.is_some() { FOLLOWED_AT_ONCE } else { options.runs_at_once };
+        options.runs_at_once = self.runs_at_once.unwrap_or(followed);
+        Ok(options)
+    }
+
+    fn live(&self) -> Result<Option<Live>> {
+        if !self.live && !self.watch {
+            return Ok(None);
+        }
+        let mut live = Live::default();
+        live.pace = Pace::of(seconds("--pace", self.pace)?);
+        live.silence = seconds("--give-up-after", self.give_up_after)?;
+        live.watch = self.watch.then(|| seconds("--look-every", self.look_every)).transpose()?;
+        live.poll = live.poll.min(live.pace.lines).max(Duration::from_millis(10));
+        Ok(Some(live))
     }
 }
 
@@ -173,33 +210,6 @@ fn on_interrupt(stop: Arc<Stop>) -> Result<()> {
         }
     });
     Ok(())
-}
-
-/// Tells what happens, on stderr, or as a line of JSON.
-fn tell(args: &Args, event: &Event<'_>) {
-    if args.json {
-        let line = serde_json::to_string(event).unwrap_or_default();
-        // A closed pipe shows at the end.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
-        return;
-    }
-    match event {
-        Event::Created { log, url } if args.verbose => {
-            complain(PROGRAM, &format!("{} -> {url}", log.display()))
-        }
-        Event::Waiting { what, why, time } => {
-            let seconds = time.as_secs_f64();
-            complain(PROGRAM, &format!("{what}: {why}; trying again in {seconds:.1} s"));
-        }
-        Event::Ended { report } => {
-            for problem in &report.problems {
-                let skipped = report.status == RunStatus::Skipped;
-                let mark = if skipped { "skipped: " } else { "" };
-                complain(PROGRAM, &format!("{}: {mark}{problem}", report.log.display()));
-            }
-        }
-        _ => {}
-    }
 }
 
 fn end(args: &Args, report: &SyncReport) -> Result<()> {
@@ -269,3 +279,6 @@ fn run_text(text: &mut String, args: &Args, run: &RunReport, terminal: bool) -> 
     }
     Ok(())
 }
+
+/// Runs that are followed wait most of their time.
+const FOLLOWED_AT_ONCE: usize = 512;

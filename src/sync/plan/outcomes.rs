@@ -1,0 +1,122 @@
+//! What came of the steps.
+
+use super::{Errands, Features, Outcome, Phase, Plan, Saved, Ticket};
+use crate::sync::api::{Answer, read};
+
+impl Plan {
+    /// Takes what came of a step. Outcomes of another kind than the step asked for are passed over.
+    pub fn done(&mut self, ticket: Ticket, outcome: Outcome) {
+        let Some(errand) = self.under_way.remove(&ticket) else { return };
+        match (errand, outcome) {
+            (Errands::Greeting(question), outcome) => self.greeted(question, outcome),
+            (Errands::Features, Outcome::Answer(answer)) => {
+                self.features =
+                    Features::Known { structured_console: has_structured_console(&answer) };
+            }
+            (Errands::Lines { counts, complete, last }, Outcome::Answer(answer)) => {
+                self.acknowledged(counts, complete, last, answer);
+            }
+            (Errands::Urls(which), Outcome::Answer(answer)) => {
+                let urls = answer.and_then(|answer| crate::sync::api::RunFiles::of(&answer));
+                self.files.created(&which, urls);
+            }
+            (Errands::Put(at), Outcome::Answer(answer)) => {
+                self.files.sent(at, &answer, &mut self.ledger);
+                self.save_soon();
+            }
+            (Errands::MeasureFile(at), Outcome::Measured(found)) => {
+                self.files.measured(at, found, &self.ledger);
+            }
+            (Errands::MeasureEntry(artifact, entry), Outcome::Measured(found)) => {
+                self.artifacts.measured(artifact, entry, found);
+            }
+            (Errands::Artifact(at, what), Outcome::Answer(answer)) => {
+                self.artifacts.answered(at, &what, &answer, &mut self.ledger);
+                self.save_soon();
+            }
+            (Errands::Alert, Outcome::Answer(answer)) => {
+                let told = answer.and_then(|answer| read::<serde::de::IgnoredAny>(&answer));
+                match told {
+                    Ok(_) => self.ledger.alerts += 1,
+                    Err(reason) => self.problems.push(format!("an alert was not sent: {reason}")),
+                }
+                self.alerts.pop_front();
+                self.save_soon();
+            }
+            (Errands::Save, Outcome::Saved(result)) => match result {
+                Ok(()) if matches!(self.saved, Saved::Soon { .. }) => self.saved = Saved::Yes,
+                Ok(()) => {}
+                Err(reason) => self.fail(format!("the ledger could not be saved: {reason}")),
+            },
+            _ => {}
+        }
+    }
+
+    fn acknowledged(
+        &mut self,
+        counts: [u64; 3],
+        complete: Option<i32>,
+        last: bool,
+        answer: Result<Answer, String>,
+    ) {
+        let refused = match answer {
+            Ok(answer) if answer.is_success() => None,
+            Ok(answer) => read::<serde::de::IgnoredAny>(&answer).err(),
+            Err(reason) => Some(reason),
+        };
+        if let Some(reason) = refused {
+            return self.fail(format!("the run's lines were not stored: {reason}"));
+        }
+        if let Some(places) = &mut self.ledger.places {
+            let streams = [&mut places.history, &mut places.events, &mut places.console];
+            for (place, count) in streams.into_iter().zip(counts) {
+                place.acknowledged += count;
+            }
+        }
+        // Without it, the server takes the run for one that goes on.
+        self.ledger.complete = complete;
+        if last { self.close() } else { self.save_soon() }
+    }
+
+    /// Has the ledger saved when there is time.
+    const fn save_soon(&mut self) {
+        if !matches!(self.saved, Saved::No { durable: true }) {
+            self.saved = Saved::No { durable: !self.saved_once() };
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.phase = Phase::Closed;
+        self.ledger.stored = self.log_length;
+        self.ledger.whole = self.problems().is_empty();
+        self.saved = Saved::No { durable: true };
+    }
+
+    pub(super) fn fail(&mut self, reason: String) {
+        self.problems.push(reason);
+        self.phase = Phase::Failed;
+    }
+}
+
+/// Whether console lines go as objects. A server that does not answer the question cannot do it.
+fn has_structured_console(answer: &Result<Answer, String>) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Data {
+        #[serde(rename = "serverInfo")]
+        info: Option<Info>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Info {
+        features: Vec<Option<Feature>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Feature {
+        name: String,
+        #[serde(rename = "isEnabled")]
+        enabled: bool,
+    }
+    let data = answer.as_ref().ok().and_then(|answer| read::<Data>(answer).ok());
+    let features = data.and_then(|data| data.info).map(|info| info.features).unwrap_or_default();
+    let mut features = features.into_iter().flatten();
+    features.any(|feature| feature.enabled && feature.name == "STRUCTURED_CONSOLE_LOGS")
+}

@@ -1,0 +1,254 @@
+//! One log on its way: between the log, the plan and the server. Sends requests and measures files side by side.
+
+use super::driver::{OPEN, Session, report};
+use super::event::Event;
+use super::ledger::{LedgerFile, replace, with_suffix};
+use super::local::{LocalFiles, measure};
+use super::options::Live;
+use super::paths::Candidate;
+use super::plan::{Outcome, Plan, Step, Ticket, find_row};
+use super::report::{RunReport, RunStatus};
+use super::source::{Next, Source};
+use crate::error::{Error, Result};
+use crate::io::GapReport;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{self, Scope};
+use std::time::Duration;
+
+/// One log being uploaded.
+pub(super) struct Upload<'a> {
+    pub(super) session: &'a Session<'a>,
+    pub(super) log: &'a Path,
+    /// Whether and how the log is followed.
+    pub(super) follow: Option<Live>,
+    pub(super) file: &'a LedgerFile,
+    pub(super) files: LocalFiles,
+    pub(super) plan: Plan,
+    pub(super) told: bool,
+    pub(super) undecodable: u64,
+}
+
+impl Upload<'_> {
+    /// Goes back and forth between the log, the plan and the server until the plan is finished or the sync is
+    /// stopped.
+    pub(super) fn drive(&mut self) -> Result<()> {
+        let salvage = self.session.options.salvage;
+        let mut source = Source::open(self.log, salvage, self.follow)?;
+        thread::scope(|scope| {
+            let (sender, outcomes) = channel();
+            let mut under_way = 0;
+            loop {
+                self.plan.tick(self.session.sender.now());
+                let stopped = self.session.sender.is_stopped();
+                while !stopped && let Some((ticket, step)) = self.plan.next_step() {
+                    under_way += self.start(scope, &sender, ticket, step)?;
+                }
+                self.spool()?;
+                if self.plan.is_finished() || (stopped && under_way == 0) {
+                    break;
+                }
+                let reads = !stopped && self.plan.wants_records();
+                if reads && self.read(&mut source)? {
+                    while let Ok((ticket, outcome)) = outcomes.try_recv() {
+                        under_way -= 1;
+                        self.plan.done(ticket, outcome);
+                    }
+                } else if under_way == 0 && !reads {
+                    return Err(Error::misuse("the sync is stuck").at(self.log));
+                } else {
+                    under_way -= self.wait(&outcomes)?;
+                }
+            }
+            Ok(())
+        })?;
+        self.leave()
+    }
+
+    /// Keeps what was acknowledged when the plan could not come to its end.
+    fn leave(&mut self) -> Result<()> {
+        let failed = self.plan.has_failed();
+        if self.plan.is_finished() && !failed {
+            return Ok(());
+        }
+        if !failed {
+            self.plan.note("interrupted; sync again to go on".to_owned());
+        }
+        let saved = if self.plan.ledger().places.is_some() { self.save(true) } else { Ok(()) };
+        // A plan that failed has said why, and that counts.
+        if failed { Ok(()) } else { saved }
+    }
+
+    /// Moves the console output from memory to a file.
+    fn spool(&mut self) -> Result<()> {
+        let text = self.plan.take_console_text();
+        if text.is_empty() {
+            return Ok(());
+        }
+        let failed = |error| Error::io("write to a temporary file for", self.log, error);
+        self.files.add_console(&text).map_err(failed)
+    }
+
+    /// Waits for an outcome; if the log is followed, only until it is to be looked at again. How many came.
+    fn wait(&mut self, outcomes: &Receiver<(Ticket, Outcome)>) -> Result<usize> {
+        let time = self.follow.map_or(Duration::MAX, |live| live.poll);
+        let (ticket, outcome) = match outcomes.recv_timeout(time) {
+            Ok(received) => received,
+            Err(RecvTimeoutError::Timeout) => return Ok(0),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::misuse("a thread of the sync ended early").at(self.log));
+            }
+        };
+        self.plan.tick(self.session.sender.now());
+        self.plan.done(ticket, outcome);
+        if !self.told && !self.plan.ledger().run.is_empty() {
+            self.told = true;
+            let ledger = self.plan.ledger();
+            let url = self.session.server.run_url(&ledger.entity, &ledger.project, &ledger.run);
+            (self.session.observe)(Event::Created { log: self.log, url: &url });
+        }
+        let rows = self.plan.receipt_rows();
+        (self.session.observe)(Event::Progress { log: self.log, rows });
+        Ok(1)
+    }
+
+    /// Gives the plan what it wants of the log, a bit at a time; `false` if there was nothing.
+    fn read(&mut self, source: &mut Source) -> Result<bool> {
+        for count in 0..RECORDS_AT_ONCE {
+            if !self.plan.wants_records() {
+                break;
+            }
+            match source.next()? {
+                Next::Record(record) => {
+                    if let Err(error) = self.plan.record(&record) {
+                        if !self.session.options.salvage {
+                            return Err(error.at(self.log));
+                        }
+                        self.undecodable += 1;
+                    }
+                }
+                Next::Nothing => return Ok(count > 0),
+                Next::End => self.end(source.gaps())?,
+            }
+        }
+        Ok(true)
+    }
+
+    fn end(&mut self, gaps: &GapReport) -> Result<()> {
+        let length = std::fs::metadata(self.log).map_or(0, |found| found.len());
+        if gaps.is_lossy() {
+            let bytes: u64 = gaps.bytes();
+            let reason = format!("the log is damaged: {bytes} bytes of it hold no record");
+            if !self.session.options.salvage {
+                return Err(Error::misuse(reason).at(self.log));
+            }
+            self.plan.note(reason);
+        }
+        if self.undecodable > 0 {
+            let count = self.undecodable;
+            self.plan.note(format!("the log is damaged: {count} records are no messages"));
+        }
+        self.plan.end(length);
+        Ok(())
+    }
+
+    /// Begins a step; how many outcomes will come later.
+    fn start<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        outcomes: &std::sync::mpsc::Sender<(Ticket, Outcome)>,
+        ticket: Ticket,
+        step: Step,
+    ) -> Result<usize>
+    where
+        Self: 'scope,
+    {
+        let outcomes = outcomes.clone();
+        match step {
+            Step::Send(request) => {
+                let sender = &self.session.sender;
+                scope.spawn(move || {
+                    // The other end is gone only when nobody wants to know any more.
+                    let _ = outcomes.send((ticket, Outcome::Answer(sender.send(&request))));
+                });
+                return Ok(1);
+            }
+            Step::Measure(file) => match self.spool().map(|()| self.files.find(&file))? {
+                Ok(path) => {
+                    scope.spawn(move || {
+                        let _ = outcomes.send((ticket, Outcome::Measured(measure(path))));
+                    });
+                    return Ok(1);
+                }
+                Err(why) => self.plan.done(ticket, Outcome::Measured(Err(why))),
+            },
+            Step::Save { durable } => {
+                let saved = self.save(durable).map_err(|error| error.to_string());
+                self.plan.done(ticket, Outcome::Saved(saved));
+            }
+            Step::FindRow(row) => {
+                let found = find_row(self.log, self.plan.ledger().starting_step, &row)?;
+                self.plan.done(ticket, Outcome::Row(found));
+            }
+        }
+        Ok(0)
+    }
+
+    fn save(&self, durable: bool) -> Result<()> {
+        let ledger = self.plan.ledger();
+        self.file.save(ledger, durable)?;
+        if durable && syncstate(self.log) != Some(ledger.starting_step) {
+            let text =
+                format!("{{\"starting_step\":{},\"starting_runtime\":0}}", ledger.starting_step);
+            replace(&with_suffix(self.log, SYNCSTATE), text.as_bytes(), false)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn report(&self, candidate: &Candidate) -> RunReport {
+        let ledger = self.plan.ledger();
+        let mut problems = self.plan.problems();
+        let started = ledger.places.is_some();
+        let mut status = match (self.plan.is_stored(), ledger.complete.is_some()) {
+            (true, true) => RunStatus::Synced,
+            (true, false) => RunStatus::Open,
+            (false, _) if started => RunStatus::Partly,
+            (false, _) => RunStatus::Failed,
+        };
+        if status == RunStatus::Open {
+            problems.push(OPEN.to_owned());
+        }
+        if status == RunStatus::Synced
+            && let Err(error) = mark(self.log)
+        {
+            problems.push(error.to_string());
+            status = RunStatus::Partly;
+        }
+        let report = report(candidate, status, problems);
+        RunReport { receipt: self.plan.receipt(), ..self.session.named(report, ledger) }
+    }
+}
+
+/// Marks a log as synced, as the official client does.
+fn mark(log: &Path) -> Result<()> {
+    let path = with_suffix(log, ".synced");
+    if path.exists() {
+        return Ok(());
+    }
+    std::fs::write(&path, b"").map_err(|error| Error::io("write", &path, error))
+}
+
+/// The starting step that a sync noted, the official client's included.
+pub(super) fn syncstate(log: &Path) -> Option<i64> {
+    #[derive(serde::Deserialize)]
+    struct State {
+        starting_step: i64,
+    }
+    let bytes = std::fs::read(with_suffix(log, SYNCSTATE)).ok()?;
+    serde_json::from_slice::<State>(&bytes).ok().map(|state| state.starting_step)
+}
+
+const SYNCSTATE: &str = ".syncstate";
+
+/// Records read before answers are looked at.
+const RECORDS_AT_ONCE: usize = 512;
