@@ -6,6 +6,7 @@ use crate::json::Value;
 use crate::limits::Limits;
 use crate::record::{HistoryView, ItemValue, KeyRule, RecordKind, join_key, split_key};
 use crate::rewrite::{Fate, Item, RESERVED, TRACKED, put_item};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What becomes of a key.
@@ -20,7 +21,7 @@ pub(super) enum Place {
 ///
 /// The key of a value inside an object is the path to it; the rule is asked for all of it first, then for
 /// what leads there, from the longest part on, and the first answer that is another than the question
-/// counts. What is below a media object, such as `_type` and `path`, is no key: it goes where the object
+/// counts. A key is kept if any of these is. What is below a media object, such as `_type` and `path`, is no key: it goes where the object
 /// goes.
 #[derive(Debug)]
 pub(super) struct KeyMap<'r> {
@@ -95,10 +96,15 @@ impl<'r> KeyMap<'r> {
     }
 
     fn ask(&mut self, path: &[&str], medium: Option<usize>) -> Result<Place> {
-        for length in (1..=medium.unwrap_or(path.len())).rev() {
-            let (asked, rest) = path.split_at_checked(length).unwrap_or((path, &[]));
-            let name = join_key(asked.iter().copied());
-            let Some(new) = self.rule.key(&name) else {
+        let longest = medium.unwrap_or(path.len());
+        let key = |length| join_key(path.iter().take(length).copied());
+        if !(1..=longest).any(|length| self.rule.keeps(&key(length))) {
+            self.dropped.insert(key(longest));
+            return Ok(Place::Gone);
+        }
+        for length in (1..=longest).rev() {
+            let (name, rest) = (key(length), path.get(length..).unwrap_or_default());
+            let Some(new) = self.rule.name(&name) else {
                 self.dropped.insert(name);
                 return Ok(Place::Gone);
             };
@@ -160,17 +166,16 @@ impl<'r> KeyMap<'r> {
         Ok(())
     }
 
-    /// Appends an item of a history or summary record whose body is `body`, as its key goes.
-    pub(super) fn put(
+    /// Appends an item of a history or summary record, whose media are `media`, as its key goes.
+    pub(super) fn put<'b>(
         &mut self,
         kind: RecordKind,
-        body: &[u8],
-        item: &Item<'_>,
+        media: &Media<'b>,
+        item: &Item<'b>,
         out: &mut Vec<u8>,
     ) -> Result<Fate, Stop> {
         let path: Vec<_> = item.view.path.elements().collect();
-        let medium = || medium_in(body, &path);
-        match self.place(&path, medium)? {
+        match self.place(&path, || media.around(&path))? {
             Place::Gone => return Ok(Fate::Drop),
             Place::At(to) => {
                 item.put_with_path(to.iter().map(String::as_str), out)?;
@@ -231,15 +236,33 @@ impl<'r> KeyMap<'r> {
     }
 }
 
-/// How many elements of a key lead to the media object it is part of, in this row or summary record.
-fn medium_in(body: &[u8], path: &[&str]) -> Option<usize> {
-    let items = HistoryView::new(body).items().flatten();
-    let types = items.filter_map(|item| {
-        let elements: Vec<_> = item.path.elements().collect();
-        let (last, object) = elements.split_last()?;
-        (*last == TYPE && !object.is_empty() && path.starts_with(object)).then_some(object.len())
-    });
-    types.min()
+/// The media objects of a row or summary record, by the items that state their type. They are looked for
+/// once, when a key is new.
+#[derive(Debug)]
+pub(super) struct Media<'b> {
+    body: &'b [u8],
+    paths: OnceCell<BTreeSet<Vec<&'b str>>>,
+}
+
+impl<'b> Media<'b> {
+    /// Those of the record whose body is `body`.
+    pub(super) const fn of(body: &'b [u8]) -> Self {
+        Self { body, paths: OnceCell::new() }
+    }
+
+    /// How many elements of a key lead to the media object it is part of.
+    fn around(&self, path: &[&'b str]) -> Option<usize> {
+        let paths = self.paths.get_or_init(|| {
+            let items = HistoryView::new(self.body).items().flatten();
+            let types = items.filter_map(|item| {
+                let mut elements: Vec<_> = item.path.elements().collect();
+                (elements.pop()? == TYPE && !elements.is_empty()).then_some(elements)
+            });
+            types.collect()
+        });
+        (1..=path.len())
+            .find(|length| path.get(..*length).is_some_and(|object| paths.contains(object)))
+    }
 }
 
 /// The values of an object that are no objects, or media, or empty ones, by path.
@@ -283,6 +306,19 @@ mod tests {
         assert_eq!(*keys.place(&["img", "size"], || Some(1)).unwrap(), Place::Same);
         assert_eq!(*keys.place(&["_step"], || None).unwrap(), Place::Same);
         assert_eq!(keys.renamed.len(), 2);
+    }
+
+    #[test]
+    fn a_key_is_kept_if_it_or_what_leads_there_is() {
+        let rule = KeyRule::default().keep(|key| ["a.b.c", "d", "img"].contains(&key));
+        let mut keys = KeyMap::new(&rule);
+        for path in [&["a", "b", "c"][..], &["a", "b", "c", "x"], &["d", "e"], &["d"]] {
+            assert_eq!(*keys.place(path, || None).unwrap(), Place::Same, "{path:?}");
+        }
+        assert_eq!(*keys.place(&["img", "path"], || Some(1)).unwrap(), Place::Same);
+        for path in [&["a", "b"][..], &["a", "b", "d"], &["e"]] {
+            assert_eq!(*keys.place(path, || None).unwrap(), Place::Gone, "{path:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Stop;
 use super::internal::put_internal;
-use super::keys::{KeyMap, Place};
+use super::keys::{KeyMap, Media, Place};
 use super::metric::Globs;
 use super::options::Options;
 use super::report::Ledger;
@@ -254,10 +254,10 @@ impl<'a> Pass<'a> {
         if step.is_none() && self.keys.is_none() {
             return Ok(Outcome::Keep);
         }
-        let keys = &mut self.keys;
+        let (keys, media) = (&mut self.keys, Media::of(message));
         put_row(message, step, &mut self.body, |item, out| match keys.is_none() {
             true => Ok(Fate::Keep),
-            false => keys.put(RecordKind::History, message, &item, out),
+            false => keys.put(RecordKind::History, &media, &item, out),
         })?;
         Ok(self.changed(message))
     }
@@ -270,7 +270,7 @@ impl<'a> Pass<'a> {
         if self.keys.is_none() && shift == 0 {
             return Ok(Outcome::Keep);
         }
-        let keys = &mut self.keys;
+        let (keys, media) = (&mut self.keys, Media::of(message));
         splice_items(RecordKind::Summary, message, &mut self.body, |item, out| {
             if item.is("_step")
                 && let Some(step) = item.view.value.as_integer()
@@ -279,7 +279,7 @@ impl<'a> Pass<'a> {
             }
             match keys.is_none() {
                 true => Ok(Fate::Keep),
-                false => keys.put(RecordKind::Summary, message, &item, out),
+                false => keys.put(RecordKind::Summary, &media, &item, out),
             }
         })?;
         Ok(self.changed(message))

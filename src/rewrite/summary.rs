@@ -72,7 +72,16 @@ impl OwnSummary {
 
 /// Sets a value, which excludes what is above and below it.
 pub(crate) fn set(leaves: &mut Leaves, path: Vec<String>, value: Value) {
-    leaves.retain(|other, _| !other.starts_with(&path) && !path.starts_with(other));
+    // What is below a path stands right behind it. Looking at all of them would take time that grows with
+    // the square of a summary.
+    let below = leaves.range(path.clone()..).map(|(other, _)| other);
+    let below: Vec<_> = below.take_while(|other| other.starts_with(&path)).cloned().collect();
+    for other in &below {
+        leaves.remove(other);
+    }
+    for above in (0..path.len()).filter_map(|length| path.get(..length)) {
+        leaves.remove(above);
+    }
     leaves.insert(path, value);
 }
 
@@ -136,3 +145,42 @@ pub(crate) const TRACKED: [&str; 6] = ["best", "first", "last", "max", "mean", "
 pub(crate) const RESERVED: [&str; 4] = ["_runtime", "_step", "_timestamp", "_wandb"];
 
 const UPDATE: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Vec<String> {
+        text.split_terminator('.').map(str::to_owned).collect()
+    }
+
+    fn paths(leaves: &Leaves) -> Vec<String> {
+        leaves.keys().map(|path| path.join(".")).collect()
+    }
+
+    #[test]
+    fn a_value_excludes_what_is_above_and_below_it_and_nothing_else() {
+        let all = ["a", "a.b.c", "a.b.d", "a.bb", "ab", "b"];
+        let leaves: Leaves = all.iter().map(|text| (path(text), Value::Null)).collect();
+        for (set_at, want) in [
+            ("a.b", vec!["a.b", "a.bb", "ab", "b"]),
+            ("a", vec!["a", "ab", "b"]),
+            ("a.b.c.e", vec!["a.b.c.e", "a.b.d", "a.bb", "ab", "b"]),
+            ("c", vec!["a", "a.b.c", "a.b.d", "a.bb", "ab", "b", "c"]),
+        ] {
+            let mut leaves = leaves.clone();
+            set(&mut leaves, path(set_at), Value::Null);
+            assert_eq!(paths(&leaves), want, "{set_at}");
+        }
+        let mut empty = Leaves::from([(Vec::new(), Value::Null)]);
+        set(&mut empty, path("a"), Value::Null);
+        assert_eq!(paths(&empty), ["a"], "an empty summary is at the path of no elements");
+    }
+
+    #[test]
+    fn a_summary_of_many_values_takes_no_time_that_grows_with_its_square() {
+        let mut leaves = Leaves::new();
+        (0..200_000).for_each(|i| set(&mut leaves, path(&format!("k{i}")), Value::Null));
+        assert_eq!(leaves.len(), 200_000);
+    }
+}
