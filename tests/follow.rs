@@ -214,6 +214,17 @@ fn what_is_no_log_is_an_error_and_a_file_at_rest_is_searched_to_its_end() {
     assert_eq!((got.len(), follower.gaps().count()), (all - 1, 1));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_an_error_and_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run-x.wandb");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let error = Follower::new(&path).poll().expect_err("a pipe").to_string();
+    assert!(error.contains("it is no file"), "{error}");
+}
+
 #[test]
 fn event_files_are_followed_too() {
     let from = "fixtures/tensorboard/tensorboardX/scalars/events.out.tfevents.1795486703.vm";

@@ -292,6 +292,31 @@ fn a_file_whose_name_is_taken_gets_another_one_wherever_it_is_named() {
     assert_eq!(paths, [r#""media/a.segment1.png""#, r#""media/a.png""#]);
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_a_directory_in_one_segment_may_be_a_link_or_a_file_in_another() {
+    let segments = Segments::new();
+    let outside = segments.dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let old = segments.attempt(0..=0, 1.0);
+    let new = segments.attempt(1..=1, 2.0);
+    for dir in ["link", "file"] {
+        fs::create_dir_all(old.join("files").join(dir)).unwrap();
+        fs::write(old.join("files").join(dir).join("a.png"), "old").unwrap();
+    }
+    std::os::unix::fs::symlink(&outside, new.join("files/link")).unwrap();
+    fs::write(new.join("files/file"), "new").unwrap();
+    let (report, merged) = segments.merge(&Options::default());
+    let files = merged.log.with_file_name("files");
+    for dir in ["link", "file"] {
+        let moved = files.join(format!("{dir}.segment1/a.png"));
+        assert_eq!(fs::read_to_string(moved).unwrap(), "old");
+    }
+    let new: Vec<_> = report.renamed_files.iter().map(|file| file.new.as_str()).collect();
+    assert_eq!(new, ["file.segment1/a.png", "link.segment1/a.png"]);
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "nothing is written through a link");
+}
+
 #[test]
 fn nothing_that_exists_is_touched_and_failures_leave_nothing_behind() {
     let segments = Segments::new();

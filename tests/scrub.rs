@@ -276,3 +276,38 @@ fn a_secret_across_the_pieces_a_file_is_read_in_is_found() {
     let got = fs::read_to_string(copy.join(name)).expect("readable");
     assert_eq!(got, text.replace(KEY, "[scrubbed wandb api key]"));
 }
+
+#[test]
+fn a_compressed_log_becomes_one_that_is_not() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let dir = root.path().join("offline-run-20261124_021505-killed01");
+    fs::create_dir_all(dir.join("files")).expect("writable");
+    let compressed = "fixtures/compressed/run-killed01.wandb.gz";
+    let log = dir.join("run-killed01.wandb.gz");
+    fs::copy(compressed, &log).expect("copied");
+    let copy = scrubbed(&dir).log.expect("a copy");
+    assert_eq!(copy.file_name().expect("named"), "run-killed01.wandb");
+    assert_eq!(payloads(&copy).len(), payloads(&log).len());
+}
+
+#[test]
+fn another_log_beside_the_log_is_not_copied_with_its_secrets() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let dir = leaky(root.path());
+    let other = dir.join("run-r.wandb.gz");
+    fs::copy(dir.join("run-r.wandb"), &other).expect("copied");
+    let error = scrub(&dir, &Options::default()).expect_err("another log").to_string();
+    assert!(error.starts_with("another log is in this run directory"), "{error}");
+    let output = Some(root.path().join("alone.wandb"));
+    let alone = Options { output, ..Options::default() };
+    assert!(scrub(&dir, &alone).expect("scrubbed").output.is_some());
+}
+
+#[test]
+fn a_file_that_is_in_the_way_of_the_copy_is_told_and_not_left_out() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let dir = leaky(root.path());
+    fs::write(dir.join("log.part"), "precious").expect("writable");
+    let error = scrub(&dir, &Options::default()).expect_err("its name is taken").to_string();
+    assert!(error.starts_with("the copy has another file of this name"), "{error}");
+}

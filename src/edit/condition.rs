@@ -11,7 +11,7 @@
 //! ```
 
 use crate::error::{Error, Result};
-use crate::json::{Value, number};
+use crate::json::{Value, number, quoted_len};
 use crate::limits::Limits;
 use crate::record::{HistoryView, ItemValue, split_key};
 use std::cmp::Ordering;
@@ -212,17 +212,6 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
         rest = rest.trim_start();
     }
     Ok(tokens)
-}
-
-/// How long the quoted text is that `text` begins with, quotes included.
-fn quoted_len(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    let mut ends = text.char_indices().skip(1).filter(|(_, c)| {
-        let ends = *c == '"' && !escaped;
-        escaped = *c == '\\' && !escaped;
-        ends
-    });
-    ends.next().map(|(at, _)| at + 1)
 }
 
 /// The tokens, the next one last.

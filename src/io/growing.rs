@@ -231,6 +231,10 @@ impl<D: Decoder + Clone> Growing<D> {
             Ok(found) if self.seen == Some(Seen::of(&found)) && !self.in_doubt() => {
                 return Ok(None);
             }
+            // A pipe would keep its reader waiting for ever, whoever wants it to stop.
+            Ok(found) if !found.is_file() => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+            }
             Ok(_) => match File::open(&self.path) {
                 Err(error) if missing(&error) => return Ok(None),
                 opened => opened?,

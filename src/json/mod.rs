@@ -25,5 +25,6 @@ mod value;
 pub use number::{Number, number};
 pub use parse::ParseError;
 pub use serializer::to_value;
+pub(crate) use text::quoted_len;
 pub use text::{put_f32, put_f64, put_i64, put_str, put_u64};
 pub use value::Value;

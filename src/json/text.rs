@@ -70,6 +70,17 @@ pub fn put_str(out: &mut Vec<u8>, text: &str) {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// How long the quoted text is that `text` begins with, quotes included.
+pub(crate) fn quoted_len(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    let mut ends = text.char_indices().skip(1).filter(|(_, c)| {
+        let ends = *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    ends.next().map(|(at, _)| at + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -141,7 +141,7 @@ fn tags(runs: &[(Option<&EventRun>, i64)], overlap: &Overlap) -> Result<Vec<Plan
             let placements =
                 tags.entry(name).or_insert_with(|| vec![Placement::default(); runs.len()]);
             if let Some(placement) = placements.get_mut(i) {
-                placement.placed = tag.steps.map(|steps| steps.shifted(*offset));
+                placement.placed = tag.steps.and_then(|steps| steps.shifted(*offset));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::segment::Segment;
 use crate::error::{Error, Result};
-use crate::json::{Value, put_str};
+use crate::json::{Value, put_str, quoted_len};
 use crate::proto::wandb_internal::FilesItem;
 use crate::record::ItemValue;
 use crate::rewrite::{
@@ -11,21 +11,16 @@ use crate::rewrite::{
 use crate::wire::{Field, Malformed};
 use prost::Message;
 use serde::Serialize;
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 /// The files of one segment that have another name in the merged run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Renames {
-    renames: Vec<Rename>,
-}
-
-/// A file whose name another one had taken.
-#[derive(Clone, Debug)]
-struct Rename {
-    old: String,
-    new: String,
-    /// Text of JSON and what takes its place.
-    texts: Vec<(String, String)>,
+    /// The new names by the old ones.
+    names: HashMap<String, String>,
+    /// Strings of JSON, as they are written, and what takes their place.
+    texts: HashMap<String, String>,
 }
 
 /// A file that has another name in the merged run, since another file has its own.
@@ -41,19 +36,18 @@ pub struct RenamedFile {
 }
 
 impl Renames {
-    pub(super) const fn is_empty(&self) -> bool {
-        self.renames.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
     }
 
     fn add(&mut self, old: String, new: String) {
-        let mut texts = vec![(quoted(&old), quoted(&new))];
+        self.texts.insert(quoted(&old), quoted(&new));
         // Older clients write other characters than ASCII as escapes.
-        texts.push((escaped(&old), quoted(&new)));
+        self.texts.insert(escaped(&old), quoted(&new));
         // Lists of 3D objects name them from there on.
         let within = |path: &str| path.strip_prefix("media/object3D/").map(quoted);
-        texts.extend(within(&old).zip(within(&new)));
-        texts.dedup();
-        self.renames.push(Rename { old, new, texts });
+        self.texts.extend(within(&old).zip(within(&new)));
+        self.names.insert(old, new);
     }
 
     /// Appends an item that names a file by its old name with the new one instead.
@@ -68,8 +62,7 @@ impl Renames {
                 item.put_with_value(ItemValue::Json(&renamed), out)?;
             }
             ItemValue::Text(text) => {
-                let found = self.renames.iter().find(|rename| rename.old == text);
-                let Some(Rename { new, .. }) = found else { return Ok(Fate::Keep) };
+                let Some(new) = self.names.get(text) else { return Ok(Fate::Keep) };
                 item.put_with_value(ItemValue::Text(new), out)?;
             }
             _ => return Ok(Fate::Keep),
@@ -79,14 +72,17 @@ impl Renames {
 
     /// JSON with new names; `None` if it names no file that has one.
     pub(super) fn renamed(&self, text: &str) -> Option<String> {
-        let mut renamed = None;
-        for (old, new) in self.renames.iter().flat_map(|rename| &rename.texts) {
-            let so_far = renamed.as_deref().unwrap_or(text);
-            if so_far.contains(old.as_str()) {
-                renamed = Some(so_far.replace(old, new));
+        let (mut renamed, mut told, mut at) = (String::new(), 0, 0);
+        while let Some(from) = text.get(at..)?.find('"') {
+            let from = at + from;
+            at = from + quoted_len(text.get(from..)?).unwrap_or(text.len() - from);
+            if let Some(new) = text.get(from..at).and_then(|old| self.texts.get(old)) {
+                renamed.push_str(text.get(told..from)?);
+                renamed.push_str(new);
+                told = at;
             }
         }
-        renamed
+        (told > 0).then(|| renamed + text.get(told..).unwrap_or_default())
     }
 
     /// A value with new names.
@@ -100,10 +96,9 @@ impl Renames {
         splice(body, out, |field: Field<'_>, out| {
             let item = field.value.bytes().filter(|_| field.number == FILES);
             let named = item.and_then(|item| FilesItem::decode(item).ok());
-            let rename =
-                named.and_then(|named| self.renames.iter().find(|rename| rename.old == named.path));
-            let (Some(item), Some(rename)) = (item, rename) else { return Ok(Fate::Keep) };
-            put_message(out, FILES, |out| set_bytes(item, PATH, Some(rename.new.as_bytes()), out))?;
+            let new = named.and_then(|named| self.names.get(&named.path));
+            let (Some(item), Some(new)) = (item, new) else { return Ok(Fate::Keep) };
+            put_message(out, FILES, |out| set_bytes(item, PATH, Some(new.as_bytes()), out))?;
             Ok::<_, Malformed>(Fate::Drop)
         })
     }
@@ -125,14 +120,11 @@ pub(super) fn place(
         };
         let dir = segment.files_dir();
         for name in files_in(&dir)? {
-            if files.place(&dir.join(&name), &name)? != Placed::Taken {
+            let from = dir.join(&name);
+            if files.place(&from, &name)? != Placed::Taken {
                 continue;
             }
-            let new = name_of(&name, &segment.label);
-            if files.place(&dir.join(&name), Path::new(&new))? == Placed::Taken {
-                let reason = format!("its name is taken, and so is {new:?}; rename it");
-                return Err(Error::misuse(reason).at(dir.join(&name)));
-            }
+            let new = place_elsewhere(&from, &name, &segment.label, files)?;
             let (of, old) = (segment.label.clone(), with_slashes(&name));
             report.push(RenamedFile { of, old: old.clone(), new: new.clone() });
             renames.add(old, new);
@@ -142,17 +134,33 @@ pub(super) fn place(
     Ok((renames, report))
 }
 
+/// Places a file whose name is taken under another one, which it returns: `a/b.png` of "segment 2" as
+/// `a/b.segment2.png`, or, where something else is called `a`, as `a.segment2/b.png`.
+fn place_elsewhere(from: &Path, name: &Path, label: &str, files: &mut FilesDir) -> Result<String> {
+    for part in name.ancestors().filter(|part| part.file_name().is_some()) {
+        let below = name.strip_prefix(part).unwrap_or(name);
+        let new = match below.as_os_str().is_empty() {
+            true => labelled(part, label),
+            false => labelled(part, label).join(below),
+        };
+        if files.place(from, &new)? != Placed::Taken {
+            return Ok(with_slashes(&new));
+        }
+    }
+    let reason = format!("its name is taken, and so are others of {label}; rename it");
+    Err(Error::misuse(reason).at(from))
+}
+
 /// `a/b.png` of "segment 2" as `a/b.segment2.png`.
-fn name_of(name: &Path, label: &str) -> String {
+fn labelled(name: &Path, label: &str) -> PathBuf {
     let label = label.replace(' ', "");
     let text =
         |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
     let stem = text(name.file_stem()).unwrap_or_default();
-    let file = match text(name.extension()) {
+    name.with_file_name(match text(name.extension()) {
         Some(extension) => format!("{stem}.{label}.{extension}"),
         None => format!("{stem}.{label}"),
-    };
-    with_slashes(&name.with_file_name(file))
+    })
 }
 
 fn quoted(text: &str) -> String {
@@ -215,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_name_says_where_the_file_came_from() {
-        assert_eq!(name_of(Path::new("media/a.b.png"), "segment 2"), "media/a.b.segment2.png");
-        assert_eq!(name_of(Path::new("LICENSE"), "rank 1"), "LICENSE.rank1");
+        let name = |name: &str, label| labelled(Path::new(name), label);
+        assert_eq!(name("media/a.b.png", "segment 2"), Path::new("media/a.b.segment2.png"));
+        assert_eq!(name("LICENSE", "rank 1"), Path::new("LICENSE.rank1"));
     }
 }

@@ -39,8 +39,9 @@ impl StepRange {
         Self::new(self.first.min(other.first), self.last.max(other.last))
     }
 
-    pub(super) const fn shifted(&self, offset: i64) -> Self {
-        Self::new(self.first.saturating_add(offset), self.last.saturating_add(offset))
+    /// The steps with this added; none if one of them would be no step any more.
+    pub(super) fn shifted(&self, offset: i64) -> Option<Self> {
+        Some(Self::new(self.first.checked_add(offset)?, self.last.checked_add(offset)?))
     }
 }
 
@@ -84,25 +85,39 @@ pub(super) fn place(
         let before = placements.iter().filter_map(|other| other.placed);
         let reached = before.clone().map(|range| range.last).max();
         let begun = before.map(|range| range.first).min();
-        let offset = segment.recorded.map_or(0, |range| {
-            offset(range.first, segment.starting_step, begun.zip(reached), steps)
-        });
-        let placed = segment.recorded.map(|range| range.shifted(offset));
-        placements.push(Placement { offset, placed, kept: Vec::new() });
+        let mut placement = Placement::default();
+        if let Some(range) = segment.recorded {
+            let offset = offset(range.first, segment.starting_step, begun.zip(reached), steps);
+            let placed = offset.and_then(|offset| Some((offset, range.shifted(offset)?)));
+            let (offset, placed) = placed.ok_or_else(|| {
+                let number = placements.len() + 1;
+                Error::misuse(format!(
+                    "segment {number} has {range} and should be placed elsewhere, but there its \
+                     steps would be too large; place it as recorded"
+                ))
+            })?;
+            placement = Placement { offset, placed: Some(placed), kept: Vec::new() };
+        }
+        placements.push(placement);
     }
     share(&mut placements, overlap)?;
     Ok(placements)
 }
 
-/// What is added to the steps of a segment that begins with `first`. The ones before it began and ended
-/// with `run`.
-fn offset(first: i64, starting_step: Option<i64>, run: Option<(i64, i64)>, steps: Steps) -> i64 {
-    let behind = |last: i64| last.saturating_add(1).saturating_sub(first);
+/// What is added to the steps of a segment that begins with `first`; none if that is too much. The ones
+/// before it began and ended with `run`.
+fn offset(
+    first: i64,
+    starting_step: Option<i64>,
+    run: Option<(i64, i64)>,
+    steps: Steps,
+) -> Option<i64> {
+    let behind = |last: i64| last.checked_add(1)?.checked_sub(first);
     match (steps, starting_step, run) {
-        (Steps::Auto, Some(start), _) if first < start => start.saturating_sub(first),
+        (Steps::Auto, Some(start), _) if first < start => start.checked_sub(first),
         (Steps::Auto, None, Some((begun, last))) if first <= begun => behind(last),
         (Steps::Shift, _, Some((_, last))) if first <= last => behind(last),
-        _ => 0,
+        _ => Some(0),
     }
 }
 
@@ -271,6 +286,17 @@ mod tests {
             kept(&segments, Steps::Recorded, &Overlap::Cut(vec![7, 16])),
             [[(0, 6)], [(7, 15)], [(16, 29)]]
         );
+    }
+
+    #[test]
+    fn a_segment_that_would_leave_the_axis_is_refused() {
+        let last = recorded(i64::MAX - 1, i64::MAX);
+        let hostile = Extent { starting_step: Some(i64::MAX), ..recorded(0, 5) };
+        for segments in [[last, recorded(0, 5)], [recorded(0, 2), hostile]] {
+            let refused = place(&segments, Steps::Auto, &Overlap::Newest).unwrap_err().to_string();
+            assert!(refused.starts_with("segment 2 has steps 0 to 5 and should be"), "{refused}");
+            assert!(place(&segments, Steps::Recorded, &Overlap::Newest).is_ok());
+        }
     }
 
     #[test]

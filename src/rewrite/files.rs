@@ -24,7 +24,7 @@ pub enum Placed {
     New,
     /// It was there already, with the same content.
     Same,
-    /// Another one has its name. Nothing was done.
+    /// Another one has its name, or stands where a directory above it would. Nothing was done.
     Taken,
 }
 
@@ -69,6 +69,9 @@ impl FilesDir {
         if !kind.is_file() && !kind.is_symlink() {
             return Err(Error::misuse("neither a file nor a link, and cannot be copied").at(from));
         }
+        if !self.has_room(name) {
+            return Ok(Placed::Taken);
+        }
         if fs::symlink_metadata(&to).is_ok() {
             return Ok(if same(from, &to)? { Placed::Same } else { Placed::Taken });
         }
@@ -83,6 +86,14 @@ impl FilesDir {
         }
         self.count += 1;
         Ok(Placed::New)
+    }
+
+    /// Whether all that stands above the name are directories. A link that was placed may lead anywhere, and
+    /// nothing is written through it.
+    fn has_room(&self, name: &Path) -> bool {
+        let above = name.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+        let mut there = above.filter_map(|above| fs::symlink_metadata(self.path.join(above)).ok());
+        there.all(|found| found.is_dir())
     }
 
     /// Puts the names of the files on the disk; their contents are there.
@@ -239,5 +250,25 @@ mod tests {
         assert!(fs::symlink_metadata(path("new/files/link")).unwrap().is_symlink());
         assert_eq!(fs::read(path("new/files/link")).unwrap(), b"t");
         assert_eq!(files.place(&path("old/link"), Path::new("link")).unwrap(), Placed::Same);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link_or_below_a_file() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for dir in ["outside", "files"] {
+            fs::create_dir(path(dir)).unwrap();
+        }
+        fs::write(path("a"), "1").unwrap();
+        std::os::unix::fs::symlink(path("outside"), path("link")).unwrap();
+        let mut files = FilesDir::new(path("files"));
+        let mut place = |from: &str, name: &str| files.place(&path(from), Path::new(name)).unwrap();
+        assert_eq!(place("link", "d"), Placed::New);
+        assert_eq!(place("a", "e"), Placed::New);
+        for below in ["d/x", "d/x/y", "e/x"] {
+            assert_eq!(place("a", below), Placed::Taken, "{below}");
+        }
+        assert_eq!(fs::read_dir(path("outside")).unwrap().count(), 0);
     }
 }

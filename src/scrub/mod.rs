@@ -22,8 +22,8 @@ mod write;
 pub use report::{ScrubReport, ScrubbedSecret};
 
 use crate::error::{Error, Result};
-use crate::log::locate;
-use crate::rewrite::{added, beside, is_run_dir, resolved};
+use crate::log::{locate, plain_path};
+use crate::rewrite::{added, beside, files_in, is_run_dir, resolved};
 use crate::secrets::SecretScanner;
 use scan::Scan;
 use std::path::{Path, PathBuf};
@@ -115,11 +115,31 @@ impl Target {
         let output = match &options.output {
             Some(output) => output.clone(),
             None if alone => {
-                let stem = log.path.file_stem().unwrap_or_default().to_owned();
-                log.path.with_file_name(added(stem, ".scrubbed.wandb"))
+                let plain = plain_path(&log.path);
+                let stem = plain.file_stem().unwrap_or_default().to_owned();
+                plain.with_file_name(added(stem, ".scrubbed.wandb"))
             }
             None => beside(&dir, "-scrubbed")?,
         };
+        if !alone {
+            refuse_other_logs(&dir, &log.path)?;
+        }
         Ok(Self { log: log.path, dir: (!alone).then_some(dir), output })
+    }
+}
+
+/// Other logs in the run directory would be copied with the secrets in them, for they are no text.
+fn refuse_other_logs(dir: &Path, log: &Path) -> Result<()> {
+    let is_log = |name: &PathBuf| {
+        plain_path(name).extension().is_some_and(|extension| extension == "wandb")
+            && Some(name.as_os_str()) != log.file_name()
+    };
+    match files_in(dir)?.into_iter().find(is_log) {
+        Some(other) => {
+            let reason = "another log is in this run directory, whose secrets would stay; scrub each \
+                          alone, to an output that ends in .wandb, or move it away";
+            Err(Error::misuse(reason).at(dir.join(other)))
+        }
+        None => Ok(()),
     }
 }

@@ -5,9 +5,9 @@ use super::report::ScrubReport;
 use super::scan::{Scan, edited};
 use super::{Options, Target};
 use crate::error::{Error, Result};
-use crate::log::Reader;
+use crate::log::{Reader, plain_path};
 use crate::record::RawRecord;
-use crate::rewrite::{FilesDir, Proven, Staged, files_in};
+use crate::rewrite::{FilesDir, Placed, Proven, Staged, files_in};
 use crate::secrets::rewrite_texts;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -22,7 +22,8 @@ pub(super) fn write(
 ) -> Result<Proven> {
     let mut new = match &target.dir {
         Some(_) => {
-            let stem = target.log.file_stem().unwrap_or_default().to_string_lossy();
+            let plain = plain_path(&target.log);
+            let stem = plain.file_stem().unwrap_or_default().to_string_lossy();
             Staged::run(&target.output, stem.strip_prefix("run-").unwrap_or(&stem))?
         }
         None => Staged::log(&target.output)?,
@@ -76,7 +77,10 @@ fn write_files(
             continue;
         }
         let Some(found) = scan.files.get(&name) else {
-            copy.place(&from, &name)?;
+            if copy.place(&from, &name)? == Placed::Taken {
+                let reason = "the copy has another file of this name; rename it";
+                return Err(Error::misuse(reason).at(from));
+            }
             report.files_copied += 1;
             continue;
         };

@@ -23,14 +23,17 @@ pub(crate) fn key_rule(rename: &[String], keep: &[String], drop: &[String]) -> R
         Ok((regex("--rename", from)?, to.to_owned()))
     });
     let rename: Vec<(Regex, String)> = rename.collect::<Result<_>>()?;
-    Ok(KeyRule::new(move |key| {
-        let wanted = keep.is_empty() || keep.iter().any(|regex| regex.is_match(key));
-        if !wanted || drop.iter().any(|regex| regex.is_match(key)) {
+    let rule = KeyRule::new(move |key| {
+        if drop.iter().any(|regex| regex.is_match(key)) {
             return None;
         }
         let replace = |key: String, (from, to): &(Regex, String)| {
             from.replace_all(&key, to.as_str()).into_owned()
         };
         Some(rename.iter().fold(key.to_owned(), replace))
-    }))
+    });
+    Ok(match keep.is_empty() {
+        true => rule,
+        false => rule.keep(move |key| keep.iter().any(|regex| regex.is_match(key))),
+    })
 }
