@@ -2,7 +2,7 @@
 
 use super::artifacts::ArtifactStep;
 use super::files::{self, FileStep};
-use super::streams::{Extras, StreamKind};
+use super::streams::Extras;
 use super::{Errands, Features, Phase, Plan, Saved, Step, Ticket};
 use crate::json::Value;
 use crate::sync::api::{Body, Request, RequestKind, Target, operations};
@@ -97,9 +97,7 @@ impl Plan {
         let since = self.sent_at.map(|sent_at| self.now.saturating_sub(sent_at));
         // The first request goes at once.
         let is_due = |time| since.is_none_or(|since| since >= time);
-        // A server that was told of the end and has every line would take anything for life.
-        let told_all = self.ledger.complete.is_some() && self.has_no_lines();
-        let pace = self.options.live.filter(|_| !self.ended && !told_all);
+        let pace = self.options.live.filter(|_| !self.ended);
         let paced = pace.is_some_and(|pace| is_due(pace.lines));
         let beat = pace.is_some_and(|pace| is_due(pace.heartbeat));
         if paced && self.summary_changed {
@@ -110,22 +108,14 @@ impl Plan {
         if !(last || self.streams.is_full() || urgent || (paced && has_news) || beat) {
             return None;
         }
-        // Whatever is sent behind the end has it told again.
-        let adds = !self.has_no_lines() || self.files.has_untold();
-        let complete =
-            self.exit_code().filter(|code| last && (adds || self.ledger.complete != Some(*code)));
+        // Told in an earlier sync, it is told again: greeted anew, a server takes the run for one that goes on.
+        let complete = self.exit_code().filter(|_| last);
         let extras = Extras {
             uploaded: self.files.take_untold(),
             preempting: std::mem::take(&mut self.preempting),
             complete,
         };
         let places = self.ledger.places.unwrap_or_default();
-        // The summary alone is no news to a server that was told of the run's end.
-        let stale = last && complete.is_none() && self.ledger.complete.is_some();
-        if stale && !adds {
-            self.close();
-            return self.save_step();
-        }
         let batch = self.streams.take(&places, &extras);
         if batch.is_empty && last {
             self.close();
@@ -140,13 +130,6 @@ impl Plan {
         };
         let errand = Errands::Lines { counts: batch.counts, complete, last };
         Some((errand, Step::Send(request)))
-    }
-
-    fn has_no_lines(&self) -> bool {
-        let places = self.ledger.places.unwrap_or_default();
-        self.streams.count(StreamKind::History) <= places.history.acknowledged
-            && self.streams.count(StreamKind::Events) <= places.events.acknowledged
-            && self.streams.count(StreamKind::Console) <= places.console.acknowledged
     }
 
     /// Whether all but the lines is done.

@@ -81,15 +81,6 @@ impl Streams {
         fits
     }
 
-    /// How many lines the log has given a stream so far, also those that were sent long ago.
-    pub(super) const fn count(&self, kind: StreamKind) -> u64 {
-        match kind {
-            StreamKind::History => self.history.count,
-            StreamKind::Events => self.events.count,
-            StreamKind::Console => self.console.count,
-        }
-    }
-
     /// Whether lines wait to be sent.
     pub(super) fn is_empty(&self) -> bool {
         self.summary.is_none() && self.all().iter().all(|lines| lines.parts.is_empty())
@@ -304,7 +295,6 @@ mod tests {
         assert_eq!(batch.counts, [2, 0, 0]);
         let text = String::from_utf8(batch.body).unwrap();
         assert!(text.contains(r#""offset":12,"content":["2","3"]"#), "{text}");
-        assert_eq!(streams.count(StreamKind::History), 4);
     }
 
     #[test]
