@@ -353,6 +353,23 @@ fn keys_inside_objects_are_reached_in_logs_of_every_release() {
 }
 
 #[test]
+fn a_key_inside_an_object_is_kept_without_what_leads_there_in_logs_of_every_release() {
+    for fixture in ["0.12.21/basic", "0.31.0/basic"] {
+        let bench = Bench::fixture(fixture);
+        let (before, _) = run::load(log(&bench.run), false).unwrap();
+        let keys = KeyRule::default().keep(|key| key == "nested.b.c");
+        let (_, edited) = bench.edit(&Options { keys, ..Options::default() });
+        let kept = rows(&edited).into_iter().flat_map(|(_, row)| row);
+        let want = ("nested>b>c".to_owned(), "2.5".to_owned());
+        assert_eq!(kept.collect::<Vec<_>>(), [want], "{fixture}");
+        let (after, _) = run::load(&edited, false).unwrap();
+        let nested = |state: &RunState| state.summary().get("nested").map(ToString::to_string);
+        let want = nested(&before).map(|_| r#"{"b":{"c":2.5}}"#.to_owned());
+        assert_eq!(nested(&after), want, "{fixture}");
+    }
+}
+
+#[test]
 fn keys_that_would_meet_are_refused_before_anything_is_written() {
     let bench = Bench::write(|run| {
         run.log([("loss", 1.0)]).unwrap();

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::limits::Limits;
 use crate::record::{HistoryView, ItemValue, KeyRule, RecordKind, join_key, split_key};
-use crate::rewrite::{Fate, Item, RESERVED, TRACKED, put_item};
+use crate::rewrite::{Fate, Item, Leaves, RESERVED, TRACKED, put_item};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -180,64 +180,65 @@ impl<'r> KeyMap<'r> {
         out: &mut Vec<u8>,
     ) -> Result<Fate, Stop> {
         let path: Vec<_> = item.view.path.elements().take(DEPTH + 1).collect();
-        match self.place(&path, || media.around(&path))? {
-            Place::Gone => return Ok(Fate::Drop),
+        let otherwise = match self.place(&path, || media.around(&path))? {
             Place::At(to) => {
                 item.put_with_path(to.iter().map(String::as_str), out)?;
                 return Ok(Fate::Drop);
             }
-            Place::Same => {}
-        }
+            // Of an object that is not kept something in it may be.
+            Place::Gone => Fate::Drop,
+            Place::Same => Fate::Keep,
+        };
         match item.view.value {
             ItemValue::Json(text) if text.starts_with('{') => {
-                self.put_object(kind, &path, text, item, out)
+                let places = self.places_in(kind, &path, text, otherwise == Fate::Drop)?;
+                if places.is_none() {
+                    return Ok(otherwise);
+                }
+                for (path, value) in places.into_iter().flatten() {
+                    let path = path.iter().map(String::as_str);
+                    put_item(item.list, path, &value.to_string(), out);
+                }
+                Ok(Fate::Drop)
             }
-            _ => Ok(Fate::Keep),
+            _ => Ok(otherwise),
         }
     }
 
-    /// Appends an item whose value is an object, as the keys in it go. Python's client (0.17 and older)
-    /// wrote objects whole.
-    fn put_object(
+    /// The values in an object, under the keys they go by, unless it stays or `is_gone` as a whole. Python's client (0.17
+    /// and older) wrote objects whole.
+    fn places_in(
         &mut self,
         kind: RecordKind,
         path: &[&str],
         text: &str,
-        item: &Item<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<Fate, Stop> {
+        is_gone: bool,
+    ) -> Result<Option<Leaves>> {
         let Ok(value) = Value::parse_within(text, Limits::DEFAULT.json_depth) else {
-            return Ok(Fate::Keep);
+            return Ok(None);
         };
         let is_tally = kind == RecordKind::Summary
             && value
                 .as_object()
                 .is_some_and(|members| members.keys().all(|name| TRACKED.contains(&name.as_str())));
         if is_tally || path.first().is_some_and(|first| RESERVED.contains(first)) {
-            return Ok(Fate::Keep);
+            return Ok(None);
         }
         let mut leaves = Vec::new();
         walk(&value, &mut path.iter().map(|&key| key.to_owned()).collect(), &mut leaves);
-        let mut moved = false;
-        let mut places = Vec::new();
+        let mut moved = is_gone;
+        let mut places = Leaves::new();
         for (path, value) in leaves {
             let key: Vec<_> = path.iter().map(String::as_str).collect();
             let place = self.place(&key, || None)?.clone();
             moved |= place != Place::Same;
-            places.push((path, place, value));
-        }
-        if !moved {
-            return Ok(Fate::Keep);
-        }
-        for (path, place, value) in places {
-            let path = match place {
+            match place {
                 Place::Gone => continue,
-                Place::Same => path,
-                Place::At(path) => path,
+                Place::Same => places.insert(path, value.clone()),
+                Place::At(path) => places.insert(path, value.clone()),
             };
-            put_item(item.list, path.iter().map(String::as_str), &value.to_string(), out);
         }
-        Ok(Fate::Drop)
+        Ok(moved.then_some(places))
     }
 }
 
