@@ -21,8 +21,8 @@ pub(super) enum Place {
 ///
 /// The key of a value inside an object is the path to it; the rule is asked for all of it first, then for
 /// what leads there, from the longest part on, and the first answer that is another than the question
-/// counts. What is below a media object, such as `_type` and `path`, is no key: it goes where the object
-/// goes.
+/// counts. A key is kept if any of these is. What is below a media object, such as `_type` and `path`, is no
+/// key: it goes where the object goes.
 #[derive(Debug)]
 pub(super) struct KeyMap<'r> {
     rule: &'r KeyRule,
@@ -100,10 +100,15 @@ impl<'r> KeyMap<'r> {
     }
 
     fn ask(&mut self, path: &[&str], medium: Option<usize>) -> Result<Place> {
-        for length in (1..=medium.unwrap_or(path.len())).rev() {
-            let (asked, rest) = path.split_at_checked(length).unwrap_or((path, &[]));
-            let name = join_key(asked.iter().copied());
-            let Some(new) = self.rule.key(&name) else {
+        let longest = medium.unwrap_or(path.len());
+        let key = |length| join_key(path.iter().take(length).copied());
+        if !(1..=longest).any(|length| self.rule.keeps(&key(length))) {
+            self.dropped.insert(key(longest));
+            return Ok(Place::Gone);
+        }
+        for length in (1..=longest).rev() {
+            let (name, rest) = (key(length), path.get(length..).unwrap_or_default());
+            let Some(new) = self.rule.name(&name) else {
                 self.dropped.insert(name);
                 return Ok(Place::Gone);
             };
@@ -205,8 +210,8 @@ impl<'r> KeyMap<'r> {
         }
     }
 
-    /// The values in an object, under the keys they go by, unless it stays or `is_gone` as a whole. Python's client (0.17
-    /// and older) wrote objects whole.
+    /// The values in an object, under the keys they go by, unless it stays or `is_gone` as a whole. Python's
+    /// client (0.17 and older) wrote objects whole.
     fn places_in(
         &mut self,
         kind: RecordKind,
