@@ -2,7 +2,7 @@
 
 use super::driver::{OPEN, Session, report};
 use super::event::Event;
-use super::ledger::{LedgerFile, replace, with_suffix};
+use super::ledger::{LedgerFile, noted_beside, replace};
 use super::local::{LocalFiles, measure};
 use super::options::Live;
 use super::paths::Candidate;
@@ -200,7 +200,7 @@ impl Upload<'_> {
         if durable && syncstate(self.log) != Some(ledger.starting_step) {
             let text =
                 format!("{{\"starting_step\":{},\"starting_runtime\":0}}", ledger.starting_step);
-            replace(&with_suffix(self.log, SYNCSTATE), text.as_bytes(), false)?;
+            replace(&noted_beside(self.log, SYNCSTATE), text.as_bytes(), false)?;
         }
         Ok(())
     }
@@ -231,7 +231,7 @@ impl Upload<'_> {
 
 /// Marks a log as synced, as the official client does.
 fn mark(log: &Path) -> Result<()> {
-    let path = with_suffix(log, ".synced");
+    let path = noted_beside(log, ".synced");
     if path.exists() {
         return Ok(());
     }
@@ -244,7 +244,7 @@ pub(super) fn syncstate(log: &Path) -> Option<i64> {
     struct State {
         starting_step: i64,
     }
-    let bytes = std::fs::read(with_suffix(log, SYNCSTATE)).ok()?;
+    let bytes = std::fs::read(noted_beside(log, SYNCSTATE)).ok()?;
     serde_json::from_slice::<State>(&bytes).ok().map(|state| state.starting_step)
 }
 
