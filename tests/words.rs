@@ -33,6 +33,8 @@ fn help_says_what_there_is() {
         let (help, _, _) = wandb_offline(&[command, "--help"]);
         assert!(help.contains(&format!("\nExamples:\n  wandb-offline {command} ")), "{help}");
     }
+    let (help, _, _) = wandb_offline(&["scrub", "--help"]);
+    assert!(help.contains("private keys"), "{help}");
     let (help, _, _) = wandb_offline(&["--help"]);
     assert!(help.contains("upload") && help.contains("sync"), "{help}");
 }

@@ -17,6 +17,8 @@ pub(super) struct Candidate {
     pub(super) log: LogFile,
     /// Entity, project and id; entity and project may be empty.
     pub(super) target: (String, String, String),
+    /// A copy that `recover` or `scrub` made of another log that is there.
+    pub(super) is_copy: bool,
     start: (i64, i32),
 }
 
@@ -50,7 +52,10 @@ pub(super) fn select(
             continue;
         }
         match candidate(log, options) {
-            Ok(found) => groups.entry(found.target.clone()).or_default().push(found),
+            Ok(mut found) => {
+                found.is_copy = copies.is_copy(log);
+                groups.entry(found.target.clone()).or_default().push(found);
+            }
             Err(error) => {
                 selection.left_out.push(left_out(log, RunStatus::Failed, error.to_string()));
             }
@@ -91,8 +96,8 @@ fn identity(path: &Path) -> PathBuf {
 struct Copies<'a> {
     /// Originals, and a copy of each.
     copies: HashMap<PathBuf, &'a LogFile>,
-    /// The originals that are uploaded already.
-    uploaded: HashMap<PathBuf, &'a LogFile>,
+    /// All logs that were found.
+    found: HashMap<PathBuf, &'a LogFile>,
 }
 
 impl<'a> Copies<'a> {
@@ -101,9 +106,12 @@ impl<'a> Copies<'a> {
         for log in found {
             copies.extend(originals(&log.path).into_iter().map(|original| (original, log)));
         }
-        let uploaded = found.iter().filter(|log| log.synced);
-        let uploaded = uploaded.map(|log| (plain_path(&identity(&log.path)), log)).collect();
-        Self { copies, uploaded }
+        let found = found.iter().map(|log| (plain_path(&identity(&log.path)), log)).collect();
+        Self { copies, found }
+    }
+
+    fn is_copy(&self, log: &LogFile) -> bool {
+        originals(&log.path).iter().any(|path| self.found.contains_key(path))
     }
 
     /// Why a log should not go beside those found with it.
@@ -117,8 +125,9 @@ impl<'a> Copies<'a> {
             let copy = copy.path.display();
             return Some(format!("{copy} is a copy of it; name {path} alone to upload it"));
         }
-        let original =
-            originals(&log.path).into_iter().find_map(|path| self.uploaded.get(&path))?;
+        let originals = originals(&log.path);
+        let mut originals = originals.iter().filter_map(|path| self.found.get(path));
+        let original = originals.find(|original| original.synced)?;
         let original = original.path.display();
         Some(format!(
             "{original}, of which it is a copy, is uploaded; name {path} alone to upload it"
@@ -193,7 +202,7 @@ fn candidate(log: &LogFile, options: &SyncOptions) -> Result<Candidate> {
     let plan = PlanOptions { overrides: options.overrides.clone(), ..PlanOptions::default() };
     let Timestamp { seconds, nanos } = run.info().start_time().unwrap_or_default();
     let target = target(run.info(), &plan);
-    Ok(Candidate { log: log.clone(), target, start: (seconds, nanos) })
+    Ok(Candidate { log: log.clone(), target, is_copy: false, start: (seconds, nanos) })
 }
 
 /// A damaged beginning may push the run record back, but not for ever.

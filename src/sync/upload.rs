@@ -209,7 +209,7 @@ impl Upload<'_> {
         let ledger = self.plan.ledger();
         let mut problems = self.plan.problems();
         let started = ledger.places.is_some();
-        let mut status = match (self.plan.is_stored(), ledger.complete.is_some()) {
+        let status = match (self.plan.is_stored(), ledger.complete.is_some()) {
             (true, true) => RunStatus::Synced,
             (true, false) => RunStatus::Open,
             (false, _) if started => RunStatus::Partly,
@@ -218,14 +218,19 @@ impl Upload<'_> {
         if status == RunStatus::Open {
             problems.push(OPEN.to_owned());
         }
-        if status == RunStatus::Synced
-            && let Err(error) = mark(self.log)
-        {
-            problems.push(error.to_string());
-            status = RunStatus::Partly;
-        }
-        let report = report(candidate, status, problems);
+        let mut report = report(candidate, status, problems);
+        mark_stored(&mut report);
         RunReport { receipt: self.plan.receipt(), ..self.session.named(report, ledger) }
+    }
+}
+
+/// Marks a log that is stored as a whole. One that was stored before lacks the mark if the sync was killed then.
+pub(super) fn mark_stored(report: &mut RunReport) {
+    if matches!(report.status, RunStatus::Synced | RunStatus::Already)
+        && let Err(error) = mark(&report.log)
+    {
+        report.problems.push(error.to_string());
+        report.status = RunStatus::Partly;
     }
 }
 

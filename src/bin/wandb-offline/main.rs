@@ -66,14 +66,12 @@ enum Command {
     Edit(Box<edit::Args>),
     /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
     Merge(merge::Args),
-    /// Upload runs to a W&B server. Killed and run again, it sends nothing twice and leaves nothing out.
     #[cfg(feature = "sync")]
     Sync(sync::Args),
     /// Not in this program: it was built without uploading.
     #[cfg(not(feature = "sync"))]
     #[command(disable_help_flag = true)]
     Sync(Unread),
-    /// Make a copy of a run without the secrets in it.
     Scrub(scrub::Args),
     /// Split a run in two at a step.
     Split(split::Args),
