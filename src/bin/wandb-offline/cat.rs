@@ -9,7 +9,7 @@ use wandb_offline::{Error, Reader, Result};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The run.
+    /// The run; of a directory of runs the latest.
     #[arg(default_value = "wandb")]
     run: PathBuf,
     /// Print records of these kinds only, such as history, summary, config, run.

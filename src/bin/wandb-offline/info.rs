@@ -13,7 +13,7 @@ use wandb_offline::run::{self, LoadReport, RunState};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The run.
+    /// The run; of a directory of runs the latest.
     #[arg(default_value = "wandb")]
     run: PathBuf,
     /// Print one JSON object, with the members `wandb leet inspect --summary --json` has and more.

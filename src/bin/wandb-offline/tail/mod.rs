@@ -17,8 +17,8 @@ use wandb_offline::json::Value;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The runs. With --follow, a directory of runs also stands for those that appear in it or go on
-    /// growing.
+    /// The runs; of a directory of runs the latest. With --follow, a directory of runs also stands for those that
+    /// appear in it or go on growing.
     #[arg(default_value = "wandb", value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Print rows as they are logged, until every run has ended; for a directory of runs, until this program
