@@ -142,6 +142,13 @@ impl Error {
         matches!(self.0.kind, ErrorKind::StepInPast { .. })
     }
 
+    /// Whether a file was to be read of which there is none, which is all there is to say.
+    fn is_no_such_path(&self) -> bool {
+        let reads = ["read", "open", "look into", "list"];
+        matches!(&self.0.kind, ErrorKind::Io { action, source }
+            if source.kind() == io::ErrorKind::NotFound && reads.contains(action) && self.0.path.is_some())
+    }
+
     /// Whether the pipe that was written to is closed, which for a program is a reason to stop quietly.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(&self.0.kind, ErrorKind::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
@@ -150,7 +157,10 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.kind)?;
+        match self.is_no_such_path() {
+            true => f.write_str("no such path")?,
+            false => write!(f, "{}", self.0.kind)?,
+        }
         match &self.0.path {
             Some(path) => write!(f, ": {}", path.display()),
             None => Ok(()),

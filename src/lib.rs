@@ -1,6 +1,6 @@
 //! Run logs written offline: the `.wandb` transaction log of Weights & Biases and TensorBoard's event
-//! files. They are written, read, followed while they grow, converted and exported here, without
-//! Python, without a server and without a network.
+//! files. They are written, read, followed while they grow, checked and repaired, merged, split, edited, converted
+//! and exported here, without Python and without a network; only `sync` talks to a server.
 //!
 //! - A training loop logs with a [`Writer`]; `wandb sync` uploads what it wrote, whenever and wherever.
 //! - A [`Reader`] gives the records of a log one by one; [`run`] folds them into the state of a run or
@@ -95,6 +95,11 @@ pub mod tfevents;
 pub mod verify;
 pub mod wire;
 pub mod writer;
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use error::{Error, ErrorKind, Result};
 pub use limits::Limits;

@@ -464,6 +464,15 @@ fn what_sync_would_do_depends_on_names_and_marks() {
 }
 
 #[test]
+fn a_compressed_log_is_not_found_by_wandb_sync() {
+    let report = verified(Path::new("fixtures/compressed/run-killed01.wandb.gz"));
+    let sync = report.sync.expect("a forecast");
+    assert_eq!(sync.skip, Some(Skip::Compressed));
+    let said = "does not find a compressed log; decompress it first, or use `wandb-offline sync`";
+    assert_eq!(sync.to_string(), said);
+}
+
+#[test]
 fn event_files_are_verified_too() {
     let fixture = |name: &str| {
         let (files, _) = verify::find(Path::new("fixtures/tensorboard/synthetic").join(name));

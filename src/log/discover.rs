@@ -12,6 +12,7 @@
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use walkdir::{DirEntry, WalkDir};
@@ -81,7 +82,9 @@ pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
             Ok(_) => {}
             Err(error) => {
                 let path = error.path().unwrap_or(root).to_owned();
-                errors.push(Error::io("look into", path, error.into()));
+                let source = error.into_io_error();
+                let source = source.unwrap_or_else(|| io::Error::other("links lead in a circle"));
+                errors.push(Error::io("look into", path, source));
             }
         }
     }
@@ -137,6 +140,28 @@ pub fn locate(path: impl AsRef<Path>) -> Result<LogFile> {
     let (found, _) = find(path);
     let latest = found.into_iter().max_by_key(|log| (log.stamp(), log.modified));
     latest.ok_or_else(|| Error::misuse("no .wandb file in this directory").at(path))
+}
+
+/// As [`locate`], for what should be one run and no other: of a directory of several runs none is taken.
+///
+/// # Errors
+/// Also when several runs are there.
+pub(crate) fn locate_only(path: &Path) -> Result<LogFile> {
+    let log = locate(path)?;
+    // A run directory's own log, or a file.
+    if log.path == path || log.dir() == path || path.file_name().is_some_and(|name| name == "files")
+    {
+        return Ok(log);
+    }
+    let (found, _) = find(path);
+    match found.as_slice() {
+        [first, _, ..] => {
+            let (count, first) = (found.len(), first.dir().display());
+            let reason = format!("{count} runs are here; name one of them, such as {first}");
+            Err(Error::misuse(reason).at(path))
+        }
+        _ => Ok(log),
+    }
 }
 
 fn is_file(entry: &DirEntry) -> bool {

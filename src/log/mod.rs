@@ -5,8 +5,8 @@ mod follow;
 mod reader;
 mod writer;
 
-pub(crate) use discover::plain_path;
 pub use discover::{LogFile, find, find_all, locate};
+pub(crate) use discover::{locate_only, plain_path};
 pub use follow::Follower;
 pub use reader::{Reader, ReaderOptions};
 pub use writer::LogWriter;

@@ -59,7 +59,7 @@ pub struct Options {
 
 /// Recovers a log, a run directory's log with its `files/`, or an event file.
 ///
-/// `input` is a `.wandb` file, a run directory, its `files/`, a directory of runs, whose latest is meant,
+/// `input` is a `.wandb` file, a run directory, its `files/`, a directory of one run,
 /// or an event file, told by its name.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use super::Options;
 use super::report::Format;
 use crate::error::Result;
-use crate::log::{locate, plain_path};
+use crate::log::{locate_only, plain_path};
 use crate::rewrite::{added, beside, is_run_dir, resolved};
 use crate::tfevents::is_event_file;
 use std::ffi::OsString;
@@ -25,7 +25,7 @@ impl Target {
         if is_event_file(name) && !input.is_dir() {
             return Self::of_events(input, options);
         }
-        let log = locate(input)?;
+        let log = locate_only(input)?;
         let dir = resolved(log.dir())?;
         let name = plain_name(&log.path);
         let alone = match &options.output {

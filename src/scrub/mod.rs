@@ -22,7 +22,7 @@ mod write;
 pub use report::{ScrubReport, ScrubbedSecret};
 
 use crate::error::{Error, Result};
-use crate::log::{locate, plain_path};
+use crate::log::{locate_only, plain_path};
 use crate::rewrite::{added, beside, files_in, is_run_dir, resolved};
 use crate::secrets::SecretScanner;
 use scan::Scan;
@@ -44,7 +44,7 @@ pub struct Options {
 
 /// Makes a copy of a run without its secrets.
 ///
-/// `run` is a `.wandb` file, a run directory, its `files/`, or a directory of runs, whose latest is meant.
+/// `run` is a `.wandb` file, a run directory, its `files/`, or a directory of one run.
 /// A damaged log is read as far as it can be; what was left out is in the report.
 ///
 /// ```
@@ -68,7 +68,7 @@ pub struct Options {
 /// ```
 ///
 /// # Errors
-/// When the log cannot be read or is none, the output exists, or writing fails; also when a scan of the
+/// When several runs are there, the log cannot be read or is none, the output exists, or writing fails; also when a scan of the
 /// copy still finds something. No copy is left then.
 pub fn scrub(run: impl AsRef<Path>, options: &Options) -> Result<ScrubReport> {
     let target = Target::of(run.as_ref(), options)?;
@@ -106,7 +106,7 @@ struct Target {
 
 impl Target {
     fn of(run: &Path, options: &Options) -> Result<Self> {
-        let log = locate(run)?;
+        let log = locate_only(run)?;
         let dir = resolved(log.dir())?;
         let alone = match &options.output {
             Some(output) => output.extension().is_some_and(|extension| extension == "wandb"),

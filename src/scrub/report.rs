@@ -21,6 +21,8 @@ pub struct ScrubReport {
     pub secrets: Vec<ScrubbedSecret>,
     /// How many there are.
     pub found: u64,
+    /// Records of the log that are whole.
+    pub records: u64,
     /// Records of the copy that were changed.
     pub records_changed: u64,
     /// Files of the copy that were changed.
@@ -43,6 +45,7 @@ impl ScrubReport {
             log: None,
             secrets: scan.found.clone(),
             found: scan.count,
+            records: scan.records,
             records_changed: 0,
             files_changed: 0,
             files_copied: 0,
@@ -61,12 +64,13 @@ impl ScrubReport {
 impl Serialize for ScrubReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let mut report = serializer.serialize_struct("ScrubReport", 11)?;
+        let mut report = serializer.serialize_struct("ScrubReport", 12)?;
         report.serialize_field("input", &text(&self.input))?;
         report.serialize_field("output", &self.output.as_ref().map(text))?;
         report.serialize_field("log", &self.log.as_ref().map(text))?;
         report.serialize_field("found", &self.found)?;
         report.serialize_field("secrets", &self.secrets)?;
+        report.serialize_field("records", &self.records)?;
         report.serialize_field("records_changed", &self.records_changed)?;
         report.serialize_field("files_changed", &self.files_changed)?;
         report.serialize_field("files_copied", &self.files_copied)?;

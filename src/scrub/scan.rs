@@ -21,6 +21,7 @@ pub(super) struct Scan {
     pub(super) console: HashMap<u64, Vec<Edit>>,
     /// The files that hold secrets, by their paths in the run directory, and what to change in them.
     pub(super) files: BTreeMap<PathBuf, Found>,
+    pub(super) records: u64,
     pub(super) binary: u64,
     pub(super) gap_bytes: u64,
     pub(super) undecodable: u64,
@@ -65,6 +66,7 @@ impl Scan {
             }
         }
         self.console(console.finish(scanner), &mut numbers);
+        self.records = number;
         self.gap_bytes = reader.gaps().bytes();
         Ok(())
     }

@@ -39,7 +39,7 @@ mod survey;
 
 use crate::error::{Error, Result};
 use crate::io::refuse_existing;
-use crate::log::{LogFile, LogWriter, locate};
+use crate::log::{LogFile, LogWriter, locate_only};
 use crate::record::RecordKind;
 use crate::rewrite::{
     Damage, FilesDir, Identity, Rendering, Rewriter, RowSteps, Staged, Template, Written,
@@ -105,20 +105,21 @@ pub struct SplitPart {
     pub records: Written,
 }
 
-/// Makes two run directories of the one that `run` means ([`locate`]), in the directory `output`, each called
-/// after the time the run started and its id. Both are proven before either gets its name.
+/// Makes two run directories of the one that `run` means: a log, a run directory, its `files/`, or a directory
+/// of one run. They are made in the directory `output`, each called after the time the run started and its id.
+/// Both are proven before either gets its name.
 ///
 /// Damage in the log is passed over, and is in the report.
 ///
 /// # Errors
-/// When a part would have no rows; when the log cannot be read, or has no record of its run; when a run
-/// directory of such a name exists; and when writing fails.
+/// When several runs are there; when a part would have no rows; when the log cannot be read, or has no record of
+/// its run; when a run directory of such a name exists; and when writing fails.
 pub fn split(
     run: impl AsRef<Path>,
     output: impl AsRef<Path>,
     options: &Options,
 ) -> Result<SplitReport> {
-    let log = locate(run)?;
+    let log = locate_only(run.as_ref())?;
     split_log(&log, output.as_ref(), options).map_err(|error| error.at(&log.path))
 }
 

@@ -11,7 +11,7 @@ use super::rounds::Rounds;
 use super::sender::Sender;
 use super::server::Server;
 use super::transport::Transport;
-use super::upload::{Upload, syncstate};
+use super::upload::{Upload, mark_stored, syncstate};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -158,7 +158,8 @@ impl Session<'_> {
             ..Receipt::default()
         };
         let problems = if status == RunStatus::Open { vec![OPEN.to_owned()] } else { Vec::new() };
-        let report = report(candidate, status, problems);
+        let mut report = report(candidate, status, problems);
+        mark_stored(&mut report);
         RunReport { receipt, ..self.named(report, ledger) }
     }
 

@@ -5,14 +5,17 @@
 //! line went: the ledger is written and on the disk before the first line is sent. All else in it saves
 //! work: what the server has acknowledged is not sent again.
 //!
-//! One file for each server and run, `<log>.<12 hex digits>.sync`, JSON; replaced whole, by renaming.
+//! One file for each server and run, `<log>.<12 hex digits>.sync`, JSON; replaced whole, by renaming. `<log>` is
+//! the log's name when it is not compressed ([`noted_beside`]), so that compressing it changes nothing.
 
 use crate::error::{Error, Result};
+use crate::io::{Compression, Source, Unpacked};
+use crate::log::plain_path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What of a log is on a server.
@@ -61,7 +64,7 @@ impl Ledger {
     }
 }
 
-/// The first bytes of a log.
+/// The first bytes of a log, those that compression stands for if it is compressed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LogMark {
@@ -122,10 +125,12 @@ impl LogMark {
 
     fn of_first(log: &Path, length: u64) -> Result<Self> {
         let failed = |error| Error::io("read", log, error);
-        let mut bytes = Vec::new();
         let file = File::open(log).map_err(failed)?;
-        file.take(length.min(MARKED)).read_to_end(&mut bytes).map_err(failed)?;
-        Ok(Self { length: bytes.len() as u64, sha256: hex(&Sha256::digest(&bytes)) })
+        let mut source = Unpacked::new(file, Compression::by_magic);
+        let wanted = length.min(MARKED) as usize;
+        while source.window().len() < wanted && source.grow(wanted).map_err(failed)? {}
+        let bytes = source.window().get(..wanted).unwrap_or_else(|| source.window());
+        Ok(Self { length: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) })
     }
 }
 
@@ -170,7 +175,7 @@ impl LedgerFile {
             hash.update([0]);
         }
         let digest = hex(&hash.finalize());
-        with_suffix(log, &format!(".{}.sync", digest.get(..12).unwrap_or_default()))
+        noted_beside(log, &format!(".{}.sync", digest.get(..12).unwrap_or_default()))
     }
 }
 
@@ -206,8 +211,13 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
     Ok(())
 }
 
+/// Where something about a log is noted: beside it, under its name when it is not compressed.
+pub(crate) fn noted_beside(log: &Path, suffix: &str) -> PathBuf {
+    with_suffix(&plain_path(log), suffix)
+}
+
 /// `path` with something appended to its name.
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.to_owned().into_os_string();
     name.push(suffix);
     name.into()

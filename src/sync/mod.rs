@@ -45,6 +45,7 @@
 //! | records after the exit count | are dropped | clients before 0.18 write the summary there |
 //! | screens of 64 lines, and ESC `[` C, D, K with counts | 32 lines, A and B | see [`crate::run::Console`] |
 //! | telemetry and writer id as in the log | its own version, a new id at each sync | a second sync sends the same |
+//! | of a run and a copy that `recover` or `scrub` put beside it, the copy goes alone | both go | rows would be there twice |
 //! | following ends with a log that is silent for long | waits for ever | its writer may be gone |
 //! | files are made in memory | `files/` is overwritten | nothing is overwritten |
 

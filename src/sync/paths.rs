@@ -4,10 +4,11 @@ use super::options::SyncOptions;
 use super::plan::{PlanOptions, target};
 use super::report::{Receipt, RunReport, RunStatus};
 use crate::error::{Error, Result};
-use crate::log::{self, LogFile, Reader};
+use crate::log::{self, LogFile, Reader, plain_path};
 use crate::run::RunState;
 use prost_types::Timestamp;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// A log that is to be uploaded.
@@ -16,6 +17,8 @@ pub(super) struct Candidate {
     pub(super) log: LogFile,
     /// Entity, project and id; entity and project may be empty.
     pub(super) target: (String, String, String),
+    /// A copy that `recover` or `scrub` made of another log that is there.
+    pub(super) is_copy: bool,
     start: (i64, i32),
 }
 
@@ -38,21 +41,23 @@ pub(super) fn select(
 ) -> Selection {
     let mut selection = Selection::default();
     let mut seen = HashSet::new();
+    let mut found: Vec<_> =
+        paths.iter().flat_map(|path| logs(path, options, &mut selection.errors)).collect();
+    found.retain(|log| seen.insert(identity(&log.path)));
+    let copies = Copies::among(&found);
     let mut groups: BTreeMap<(String, String, String), Vec<Candidate>> = BTreeMap::new();
-    for path in paths {
-        for log in logs(path, options, &mut selection.errors) {
-            if !seen.insert(identity(&log.path)) || !is_news(&log) {
-                continue;
+    for log in found.iter().filter(|log| is_news(log)) {
+        if let Some(reason) = skipped(log, options).or_else(|| copies.objection(log)) {
+            selection.left_out.push(left_out(log, RunStatus::Skipped, reason));
+            continue;
+        }
+        match candidate(log, options) {
+            Ok(mut found) => {
+                found.is_copy = copies.is_copy(log);
+                groups.entry(found.target.clone()).or_default().push(found);
             }
-            if let Some(reason) = skipped(&log, options) {
-                selection.left_out.push(left_out(&log, RunStatus::Skipped, reason));
-                continue;
-            }
-            match candidate(&log, options) {
-                Ok(found) => groups.entry(found.target.clone()).or_default().push(found),
-                Err(error) => {
-                    selection.left_out.push(left_out(&log, RunStatus::Failed, error.to_string()));
-                }
+            Err(error) => {
+                selection.left_out.push(left_out(log, RunStatus::Failed, error.to_string()));
             }
         }
     }
@@ -84,6 +89,74 @@ fn logs(path: &Path, options: &SyncOptions, errors: &mut Vec<Error>) -> Vec<LogF
 /// What is the same for two paths to one file.
 fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// Which logs are copies that `recover` and `scrub` made of others that were found. A copy has the run id of its
+/// original, so of the two one alone may be uploaded, or the server has all rows twice.
+struct Copies<'a> {
+    /// Originals, and a copy of each.
+    copies: HashMap<PathBuf, &'a LogFile>,
+    /// All logs that were found.
+    found: HashMap<PathBuf, &'a LogFile>,
+}
+
+impl<'a> Copies<'a> {
+    fn among(found: &'a [LogFile]) -> Self {
+        let mut copies = HashMap::new();
+        for log in found {
+            copies.extend(originals(&log.path).into_iter().map(|original| (original, log)));
+        }
+        let found = found.iter().map(|log| (plain_path(&identity(&log.path)), log)).collect();
+        Self { copies, found }
+    }
+
+    fn is_copy(&self, log: &LogFile) -> bool {
+        originals(&log.path).iter().any(|path| self.found.contains_key(path))
+    }
+
+    /// Why a log should not go beside those found with it.
+    fn objection(&self, log: &LogFile) -> Option<String> {
+        // What is there already does not come twice.
+        if log.synced {
+            return None;
+        }
+        let path = log.path.display();
+        if let Some(copy) = self.copies.get(&plain_path(&identity(&log.path))) {
+            let copy = copy.path.display();
+            return Some(format!("{copy} is a copy of it; name {path} alone to upload it"));
+        }
+        let originals = originals(&log.path);
+        let mut originals = originals.iter().filter_map(|path| self.found.get(path));
+        let original = originals.find(|original| original.synced)?;
+        let original = original.path.display();
+        Some(format!(
+            "{original}, of which it is a copy, is uploaded; name {path} alone to upload it"
+        ))
+    }
+}
+
+/// The logs that this one may be a copy of, by its name: `X-recovered/run.wandb` of `X/run.wandb`, and
+/// `X.recovered.wandb` of `X.wandb`; also a copy of a copy.
+fn originals(log: &Path) -> Vec<PathBuf> {
+    let plain = plain_path(&identity(log));
+    let name = |path: Option<&OsStr>| path.unwrap_or_default().to_string_lossy().into_owned();
+    let dir = plain.parent().unwrap_or_else(|| Path::new(""));
+    let file = name(plain.file_name());
+    let beside = stripped(&name(dir.file_name()), ["-recovered", "-scrubbed"]);
+    let beside = beside.into_iter().map(|original| dir.with_file_name(original).join(&file));
+    let stems = stripped(&name(plain.file_stem()), [".recovered", ".scrubbed"]);
+    let stems = stems.into_iter().map(|stem| dir.join(format!("{stem}.wandb")));
+    beside.chain(stems).collect()
+}
+
+/// The name without one of the endings, without two of them, and so on.
+fn stripped(mut name: &str, endings: [&str; 2]) -> Vec<String> {
+    let mut names = Vec::new();
+    while let Some(rest) = endings.iter().find_map(|ending| name.strip_suffix(ending)) {
+        names.push(rest.to_owned());
+        name = rest;
+    }
+    names
 }
 
 fn skipped(log: &LogFile, options: &SyncOptions) -> Option<String> {
@@ -129,7 +202,7 @@ fn candidate(log: &LogFile, options: &SyncOptions) -> Result<Candidate> {
     let plan = PlanOptions { overrides: options.overrides.clone(), ..PlanOptions::default() };
     let Timestamp { seconds, nanos } = run.info().start_time().unwrap_or_default();
     let target = target(run.info(), &plan);
-    Ok(Candidate { log: log.clone(), target, start: (seconds, nanos) })
+    Ok(Candidate { log: log.clone(), target, is_copy: false, start: (seconds, nanos) })
 }
 
 /// A damaged beginning may push the run record back, but not for ever.

@@ -157,7 +157,9 @@ impl<'a> Rounds<'a> {
             && let Some(group) = self.queue.pop_front()
         {
             let Some(target) = group.first().map(|first| first.target.clone()) else { continue };
-            let behind = self.ends.get(&target).copied();
+            // A copy has the lines of its original, and is compared with what the server has of it.
+            let is_copy = group.iter().any(|candidate| candidate.is_copy);
+            let behind = self.ends.get(&target).copied().filter(|_| !is_copy);
             let course = Course { behind, follow: None, batch };
             let (session, done) = (self.session, done.clone());
             scope.spawn(move || {

@@ -80,6 +80,17 @@ impl Server {
         Self::resolve(&Environ::of_process(), Path::new("."))
     }
 
+    /// The server that the environment of this process names, to be told only what would be sent to it
+    /// ([`SyncOptions::dry_run`](super::SyncOptions::dry_run)): there need be no key.
+    ///
+    /// # Errors
+    /// When something has a value that will not do.
+    pub fn for_dry_run() -> Result<Self> {
+        let environ = Environ::of_process();
+        let settings = Settings::read(&environ, Path::new("."))?;
+        Self::new(&named_base(&environ, &settings)?, Secret::new(""))
+    }
+
     /// The server at a base URL, with an API key; all else as it usually is.
     ///
     /// # Errors
@@ -101,13 +112,7 @@ impl Server {
 
     fn resolve(environ: &Environ, dir: &Path) -> Result<Self> {
         let settings = Settings::read(environ, dir)?;
-        let base = match environ.text("WANDB_BASE_URL")? {
-            Some(url) => base_url("WANDB_BASE_URL", url)?,
-            None => match settings.get("base_url") {
-                Some(url) => base_url("base_url", url)?,
-                None => DEFAULT_BASE.to_owned(),
-            },
-        };
+        let base = named_base(environ, &settings)?;
         let app = match environ.text("WANDB_APP_URL")? {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => app_url(&base),
@@ -181,6 +186,15 @@ pub(crate) fn path_part(text: &str) -> String {
     }
     // These would be taken for the directory's own name.
     if matches!(text, "." | "..") { out.replace('.', "%2E") } else { out }
+}
+
+/// The base URL that environment or settings name.
+fn named_base(environ: &Environ, settings: &Settings) -> Result<String> {
+    match (environ.text("WANDB_BASE_URL")?, settings.get("base_url")) {
+        (Some(url), _) => base_url("WANDB_BASE_URL", url),
+        (None, Some(url)) => base_url("base_url", url),
+        (None, None) => Ok(DEFAULT_BASE.to_owned()),
+    }
 }
 
 fn base_url(name: &str, url: &str) -> Result<String> {

@@ -2,7 +2,7 @@
 
 use super::driver::{OPEN, Session, report};
 use super::event::Event;
-use super::ledger::{LedgerFile, replace, with_suffix};
+use super::ledger::{LedgerFile, noted_beside, replace};
 use super::local::{LocalFiles, measure};
 use super::options::Live;
 use super::paths::Candidate;
@@ -200,7 +200,7 @@ impl Upload<'_> {
         if durable && syncstate(self.log) != Some(ledger.starting_step) {
             let text =
                 format!("{{\"starting_step\":{},\"starting_runtime\":0}}", ledger.starting_step);
-            replace(&with_suffix(self.log, SYNCSTATE), text.as_bytes(), false)?;
+            replace(&noted_beside(self.log, SYNCSTATE), text.as_bytes(), false)?;
         }
         Ok(())
     }
@@ -209,7 +209,7 @@ impl Upload<'_> {
         let ledger = self.plan.ledger();
         let mut problems = self.plan.problems();
         let started = ledger.places.is_some();
-        let mut status = match (self.plan.is_stored(), ledger.complete.is_some()) {
+        let status = match (self.plan.is_stored(), ledger.complete.is_some()) {
             (true, true) => RunStatus::Synced,
             (true, false) => RunStatus::Open,
             (false, _) if started => RunStatus::Partly,
@@ -218,20 +218,25 @@ impl Upload<'_> {
         if status == RunStatus::Open {
             problems.push(OPEN.to_owned());
         }
-        if status == RunStatus::Synced
-            && let Err(error) = mark(self.log)
-        {
-            problems.push(error.to_string());
-            status = RunStatus::Partly;
-        }
-        let report = report(candidate, status, problems);
+        let mut report = report(candidate, status, problems);
+        mark_stored(&mut report);
         RunReport { receipt: self.plan.receipt(), ..self.session.named(report, ledger) }
+    }
+}
+
+/// Marks a log that is stored as a whole. One that was stored before lacks the mark if the sync was killed then.
+pub(super) fn mark_stored(report: &mut RunReport) {
+    if matches!(report.status, RunStatus::Synced | RunStatus::Already)
+        && let Err(error) = mark(&report.log)
+    {
+        report.problems.push(error.to_string());
+        report.status = RunStatus::Partly;
     }
 }
 
 /// Marks a log as synced, as the official client does.
 fn mark(log: &Path) -> Result<()> {
-    let path = with_suffix(log, ".synced");
+    let path = noted_beside(log, ".synced");
     if path.exists() {
         return Ok(());
     }
@@ -244,7 +249,7 @@ pub(super) fn syncstate(log: &Path) -> Option<i64> {
     struct State {
         starting_step: i64,
     }
-    let bytes = std::fs::read(with_suffix(log, SYNCSTATE)).ok()?;
+    let bytes = std::fs::read(noted_beside(log, SYNCSTATE)).ok()?;
     serde_json::from_slice::<State>(&bytes).ok().map(|state| state.starting_step)
 }
 

@@ -1,6 +1,7 @@
 //! Finding the event files under a log directory.
 
 use crate::error::{Error, Result};
+use crate::log::plain_path;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs;
@@ -75,6 +76,7 @@ pub fn discover(path: impl AsRef<Path>) -> Result<LogDir> {
     let path = path.as_ref();
     let metadata = fs::metadata(path).map_err(|error| Error::io("open", path, error))?;
     if metadata.is_file() {
+        refuse_log(path)?;
         return Ok(single_file(path));
     }
     if !metadata.is_dir() {
@@ -114,6 +116,16 @@ pub fn discover(path: impl AsRef<Path>) -> Result<LogDir> {
     }
     skipped.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(LogDir { root: path.to_owned(), runs, skipped })
+}
+
+/// A W&B log is no event file, however much of one it may seem to a lenient reader.
+fn refuse_log(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default();
+    if !is_event_file(name) && plain_path(path).extension().is_some_and(|found| found == "wandb") {
+        let reason = "a W&B log, which `wandb-offline to-tensorboard` converts";
+        return Err(Error::misuse(reason).at(path));
+    }
+    Ok(())
 }
 
 impl RunFiles {

@@ -2,7 +2,7 @@
 
 use super::finding::{Place, Problem};
 use super::report::Findings;
-use crate::log::LogFile;
+use crate::log::{LogFile, plain_path};
 use serde::Serialize;
 use std::fmt;
 
@@ -33,6 +33,8 @@ pub enum Skip {
     Online,
     /// It is marked as synced.
     Synced,
+    /// It is compressed, and only names that end in `.wandb` are looked for.
+    Compressed,
 }
 
 impl SyncForecast {
@@ -41,6 +43,7 @@ impl SyncForecast {
         let dir = log.dir().canonicalize().unwrap_or_default();
         let name = dir.file_name().unwrap_or_default().as_encoded_bytes();
         let skip = match (log.synced, name.starts_with(b"offline-")) {
+            _ if plain_path(&log.path) != log.path => Some(Skip::Compressed),
             (true, _) => Some(Skip::Synced),
             (false, false) => Some(Skip::Online),
             (false, true) => None,
@@ -53,7 +56,7 @@ impl SyncForecast {
 
 /// Whether a sync was begun. Online runs have the mark from the start.
 fn sync_state(log: &LogFile) -> bool {
-    let mut mark = log.path.clone().into_os_string();
+    let mut mark = plain_path(&log.path).into_os_string();
     mark.push(".syncstate");
     let dir = log.dir().file_name().unwrap_or_default().as_encoded_bytes();
     dir.starts_with(b"offline-") && std::path::Path::new(&mark).exists()
@@ -73,6 +76,11 @@ impl fmt::Display for SyncForecast {
                 "skips it as an online run (its directory is not named offline-*); with --include-online ",
             )?,
             Some(Skip::Synced) => f.write_str("skips it as synced; with --include-synced ")?,
+            Some(Skip::Compressed) => {
+                return f.write_str(
+                    "does not find a compressed log; decompress it first, or use `wandb-offline sync`",
+                );
+            }
             None => {}
         }
         if self.aborts {

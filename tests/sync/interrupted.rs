@@ -15,6 +15,16 @@ fn a_sync_that_is_repeated_sends_nothing() {
 }
 
 #[test]
+fn a_mark_that_an_interrupt_prevented_is_made_up_for() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    scene.sync();
+    std::fs::remove_file(log.with_extension("wandb.synced")).unwrap();
+    assert_eq!(only(&scene.sync()).status, RunStatus::Already);
+    assert!(is_marked(&log));
+}
+
+#[test]
 fn a_large_run_goes_on_where_it_was_broken_off() {
     let scene = Scene::new();
     let run = scene.options("r1").create().unwrap();

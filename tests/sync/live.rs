@@ -223,6 +223,24 @@ fn a_watch_finds_what_is_new_and_what_grows_again() {
     assert_eq!(scene.server.state().requests.len(), before);
 }
 
+#[test]
+fn a_copy_of_a_run_that_was_given_up_doubles_no_row() {
+    let scene = Scene::new();
+    let run = scene.options("r1").create().unwrap();
+    let rows = 5;
+    (0..rows).for_each(|step| run.log([("loss", f64::from(step))]).unwrap());
+    let report = scene.sync_during(&watching(SHORT), |stop| {
+        until(|| scene.rows("r1") == rows as usize);
+        thread::sleep(SHORT * 2);
+        let options = wandb_offline::recover::Options { finish: true, ..Default::default() };
+        wandb_offline::recover::recover(run.path().parent().unwrap(), &options).unwrap();
+        until(|| scene.server.state().run().complete);
+        stop.stop();
+    });
+    assert_eq!(report.runs.len(), 2, "{report:?}");
+    scene.has_rows(rows as u64);
+}
+
 fn watched(scene: &Scene, stop: &Stop) {
     let silent = scene.writing("silent");
     log(&silent, 3);

@@ -1,8 +1,11 @@
 //! Runs are uploaded to a server on the loopback interface, which sometimes fails.
 
+mod copies;
 mod faults;
 mod hostile;
 mod interrupted;
+#[cfg(feature = "cli")]
+mod killed;
 mod live;
 mod resumed;
 #[path = "../support/server/mod.rs"]

@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use wandb_offline::ErrorKind;
 
 /// How a program ended. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,11 +37,36 @@ pub(crate) fn end(program: &str, result: Result<Exit, wandb_offline::Error>) -> 
         Ok(exit) => exit.into(),
         Err(error) if error.is_broken_pipe() => Exit::Done.into(),
         Err(error) => {
-            complain(program, &error);
-            let usage = matches!(error.kind(), wandb_offline::ErrorKind::Setting { .. });
-            if usage { Exit::Usage.into() } else { Exit::Failed.into() }
+            let ErrorKind::Setting { name, reason } = error.kind() else {
+                complain(program, &error);
+                return Exit::Failed.into();
+            };
+            match option(name) {
+                Some(option) => complain(program, &format!("{option}: {reason}")),
+                None => complain(program, &error),
+            }
+            Exit::Usage.into()
         }
     }
+}
+
+/// The option that gives a setting of the library.
+fn option(setting: &str) -> Option<&'static str> {
+    Some(match setting {
+        "at" => "--at",
+        "condition" => "--drop-where",
+        "cut" => "--cut",
+        "id" => "--id",
+        "name template" => "--name-template",
+        "output" => "--output",
+        "pattern" => "--pattern",
+        "project" => "--project",
+        "rank-prefix" => "--rank-prefix",
+        "separator" => "--separator",
+        "tag" => "--tag",
+        "tags" => "--tags",
+        _ => return None,
+    })
 }
 
 /// What receives a message at the first interrupt. A second one ends the program.
@@ -56,7 +82,7 @@ pub(crate) fn on_interrupt() -> Result<Receiver<()>, wandb_offline::Error> {
     };
     ctrlc::set_handler(on_signal).map_err(|error| {
         let (action, source) = ("listen for interrupts", io::Error::other(error));
-        wandb_offline::Error::new(wandb_offline::ErrorKind::Io { action, source })
+        wandb_offline::Error::new(ErrorKind::Io { action, source })
     })?;
     Ok(stopped)
 }

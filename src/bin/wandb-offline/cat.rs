@@ -1,6 +1,7 @@
 //! `wandb-offline cat`: the records of a log.
 
-use super::{Exit, finish, locate, print_error, stdout, tell_damage};
+use super::{Exit, PROGRAM, finish, locate, print_error, stdout, tell_damage, tell_empty};
+use crate::support::complain;
 use std::io::Write;
 use std::path::PathBuf;
 use wandb_offline::record::{KeyFilter, RawRecord, RecordKind};
@@ -8,7 +9,7 @@ use wandb_offline::{Error, Reader, Result};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The run.
+    /// The run; of a directory of runs the latest.
     #[arg(default_value = "wandb")]
     run: PathBuf,
     /// Print records of these kinds only, such as history, summary, config, run.
@@ -28,16 +29,29 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let log = locate(&args.run)?;
     let mut reader = Reader::options().lenient(true).open(&log.path)?;
     let mut out = stdout();
-    let (mut undecodable, mut line) = (0, String::new());
+    let (mut records, mut printed, mut undecodable, mut line) = (0_u64, 0_u64, 0, String::new());
     while let Some(record) = reader.next_record()? {
+        records += 1;
         match print(&record, &kinds, filter.as_ref(), &mut line) {
-            Ok(true) => out.write_all(line.as_bytes()).map_err(print_error)?,
+            Ok(true) => {
+                out.write_all(line.as_bytes()).map_err(print_error)?;
+                printed += 1;
+            }
             Ok(false) => {}
             Err(_) => undecodable += 1,
         }
     }
     finish(&mut out)?;
-    Ok(tell_damage(reader.gaps(), undecodable, reader.tail(), &log.path))
+    let damage = tell_damage(reader.gaps(), undecodable, reader.tail(), &log.path);
+    if records == 0 {
+        return Ok(tell_empty(&log.path));
+    }
+    if printed == 0 && filter.is_some() {
+        let (keys, path) = (args.keys.join(", "), log.path.display());
+        complain(PROGRAM, &format!("no record has a key of --keys {keys}: {path}"));
+        return Ok(Exit::Failed);
+    }
+    Ok(damage)
 }
 
 /// Makes the line of a record; says whether it is wanted.

@@ -1,6 +1,6 @@
 //! `wandb-offline edit`: runs that are changed before they are uploaded.
 
-use super::{Exit, PROGRAM, finish, locate, print_error, stdout, tell_damage};
+use super::{Exit, PROGRAM, finish, path_of, print_error, stdout, tell_damage};
 use crate::support::{complain, count, key_rule, shown};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
@@ -133,11 +133,7 @@ struct Rows {
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let options = options(args)?;
-    let path = |run: &PathBuf| match run.exists() {
-        true => Ok(run.clone()),
-        false => locate(run).map(|log| log.path),
-    };
-    let runs: Vec<_> = args.runs.iter().map(path).collect::<Result<_>>()?;
+    let runs: Vec<_> = args.runs.iter().map(|run| path_of(run)).collect::<Result<_>>()?;
     let (logs, errors) = log::find_all(&runs);
     let (mut done, mut exit) = (0, Exit::Done);
     for error in &errors {
@@ -336,4 +332,9 @@ false, null and \"texts\"; isnan(KEY), isinf(KEY), has(KEY); and, or, not and br
 meets none. Keys are those of the run as it is.
 
 Rows are dropped in the order of the options above. If any is, the summary is made anew of those that are kept, and \
-what the program itself put there stays.";
+what the program itself put there stays.
+
+Examples:
+  wandb-offline edit wandb -o edited --project thesis --add-tag rerun --dry-run
+  wandb-offline edit wandb/latest-run -o edited --name '{name}, cleaned' --drop-where 'isnan(loss)'
+  wandb-offline edit wandb -o edited --rename '^val/=eval/' --set-config optimizer.lr=0.1";

@@ -8,7 +8,7 @@ use wandb_offline::export::{Format, HistoryExport};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The run.
+    /// The run; of a directory of runs the latest.
     #[arg(default_value = "wandb")]
     run: PathBuf,
     /// The form of the output.

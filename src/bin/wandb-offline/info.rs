@@ -1,6 +1,6 @@
 //! `wandb-offline info`: one run at a glance.
 
-use super::{Exit, finish, locate, print_error, stdout, tell_damage};
+use super::{Exit, finish, locate, print_error, stdout, tell_damage, tell_empty};
 use crate::list::human_duration;
 use crate::support::shown;
 use std::io::{IsTerminal, Write};
@@ -13,7 +13,7 @@ use wandb_offline::run::{self, LoadReport, RunState};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The run.
+    /// The run; of a directory of runs the latest.
     #[arg(default_value = "wandb")]
     run: PathBuf,
     /// Print one JSON object, with the members `wandb leet inspect --summary --json` has and more.
@@ -34,7 +34,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     };
     printed.map_err(print_error)?;
     finish(&mut out)?;
-    Ok(tell_damage(&report.gaps, report.undecodable, report.tail, &log.path))
+    let damage = tell_damage(&report.gaps, report.undecodable, report.tail, &log.path);
+    let is_empty = report.records == 0 && report.undecodable == 0;
+    Ok(if is_empty { tell_empty(&log.path) } else { damage })
 }
 
 /// When the run started, in UTC to the second.

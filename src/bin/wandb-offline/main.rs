@@ -1,4 +1,4 @@
-//! `wandb-offline`: look into the logs of W&B runs, without a server.
+//! `wandb-offline`: what can be done with the logs of W&B runs where they lie, and their upload.
 
 mod cat;
 mod edit;
@@ -20,19 +20,22 @@ mod verify;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use support::Exit;
 use wandb_offline::framing::Tail;
 use wandb_offline::io::GapReport;
 use wandb_offline::log::{self, LogFile};
+use wandb_offline::tfevents::is_event_file;
 use wandb_offline::{Error, ErrorKind, Result};
 
-/// Look into the logs of Weights & Biases runs, without a server, a login or Python.
+/// Inspect, check, repair, merge, edit, convert and upload the logs of Weights & Biases runs, without Python. Only
+/// `sync` needs a server and a key.
 ///
-/// A RUN is a .wandb file, a run directory, its files/, or a directory of runs, whose latest is meant. Where
-/// one run is wanted it may be the id of one in ./wandb, or its beginning.
+/// A RUN is a .wandb file, a run directory, its files/, or a directory of runs, whose latest is meant by what
+/// only reads; where another run is made of it, several runs are an error. Where one run is wanted it may be the
+/// id of one in ./wandb, or its beginning.
 /// Damage in a log never hides what is readable: it is passed over and told on stderr.
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = EXIT_CODES)]
@@ -63,10 +66,12 @@ enum Command {
     Edit(Box<edit::Args>),
     /// Merge the segments of a run that was preempted, requeued or resumed into one run directory.
     Merge(merge::Args),
-    /// Upload runs to a W&B server. Killed and run again, it sends nothing twice and leaves nothing out.
     #[cfg(feature = "sync")]
     Sync(sync::Args),
-    /// Make a copy of a run without the secrets in it.
+    /// Not in this program: it was built without uploading.
+    #[cfg(not(feature = "sync"))]
+    #[command(disable_help_flag = true)]
+    Sync(Unread),
     Scrub(scrub::Args),
     /// Split a run in two at a step.
     Split(split::Args),
@@ -87,6 +92,8 @@ fn main() -> ExitCode {
         Command::Merge(args) => merge::run(&args),
         #[cfg(feature = "sync")]
         Command::Sync(args) => sync::run(&args),
+        #[cfg(not(feature = "sync"))]
+        Command::Sync(_) => Err(Error::misuse(WITHOUT_SYNC)),
         Command::Scrub(args) => scrub::run(&args),
         Command::Split(args) => split::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
@@ -102,8 +109,17 @@ fn seconds(option: &str, value: f64) -> Result<Duration> {
 
 /// The log that a RUN means. What is no path is taken for an id.
 fn locate(run: &Path) -> Result<LogFile> {
-    if run.exists() || run.components().count() != 1 {
-        return log::locate(run);
+    log::locate(path_of(run)?)
+}
+
+/// The path that a RUN is: itself, or that of the log in ./wandb whose id it is.
+fn path_of(run: &Path) -> Result<PathBuf> {
+    refuse_event_file(run)?;
+    if run.exists() {
+        return Ok(run.to_owned());
+    }
+    if run.components().count() != 1 {
+        return Err(Error::misuse("no such path").at(run));
     }
     let id = run.to_string_lossy();
     let (logs, _) = log::find(RUNS);
@@ -118,12 +134,22 @@ fn locate(run: &Path) -> Result<LogFile> {
     }
     match &found[..] {
         [] => Err(Error::misuse(format!("no such path, and no run in {RUNS} has this id")).at(run)),
-        [_] => Ok(found.remove(0)),
+        [_] => Ok(found.remove(0).path),
         many => {
             let ids: Vec<_> = many.iter().map(of).collect();
             Err(Error::misuse(format!("several runs begin with it: {}", ids.join(", "))).at(run))
         }
     }
+}
+
+/// An event file is asked for what no log has; better to say so than that it is a damaged log.
+fn refuse_event_file(path: &Path) -> Result<()> {
+    let is_log = path.extension().is_some_and(|extension| extension == "wandb");
+    if !is_log && path.file_name().is_some_and(is_event_file) && path.is_file() {
+        let reason = "a TensorBoard event file, no W&B log; tb2wandb makes a run of it";
+        return Err(Error::misuse(reason).at(path));
+    }
+    Ok(())
 }
 
 /// Standard output, buffered. On a terminal, what could be taken for a command to it is escaped.
@@ -193,12 +219,30 @@ fn tell_damage(gaps: &GapReport, undecodable: u64, tail: Option<Tail>, path: &Pa
     if gaps.is_lossy() || undecodable > 0 { Exit::Partly } else { Exit::Done }
 }
 
+/// Says on stderr that a log has no record at all; the code for it.
+fn tell_empty(path: &Path) -> Exit {
+    support::complain(PROGRAM, &format!("no record here: {}", path.display()));
+    Exit::Partly
+}
+
 const PROGRAM: &str = "wandb-offline";
 
 /// Where runs are unless said otherwise.
 const RUNS: &str = "wandb";
 
 const GAPS_TOLD: usize = 20;
+
+/// Whatever stands behind a command that is not here.
+#[cfg(not(feature = "sync"))]
+#[derive(Debug, clap::Args)]
+struct Unread {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _arguments: Vec<std::ffi::OsString>,
+}
+
+#[cfg(not(feature = "sync"))]
+const WITHOUT_SYNC: &str =
+    "this program was built without uploading; build it with --features cli,sync";
 
 const EXIT_CODES: &str = "\
 Exit codes:

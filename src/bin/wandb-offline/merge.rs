@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "DIR", required_unless_present = "plan")]
     output: Option<PathBuf>,
     /// Show what would be merged, and write nothing.
-    #[arg(long)]
+    #[arg(long, visible_alias = "dry-run")]
     plan: bool,
     /// Of all runs that are found, merge the segments of this one.
     #[arg(long, value_name = "ID")]
@@ -43,10 +43,11 @@ pub(crate) struct Args {
     /// three, and so on.
     #[arg(long, value_name = "STEP", value_delimiter = ',', conflicts_with = "overlap")]
     cut: Vec<i64>,
-    /// Merge the ranks of one job instead, which each logged a run: rows of one step become one row, with this
-    /// in front of the keys of a rank. {n} in it is the number of the rank, as in 'rank{n}/'. Ranks are
+    /// Merge the ranks of one job instead, which each logged a run: rows of one step become one row, with such
+    /// a text in front of the keys of a rank, in which n in braces is the number of the rank. Ranks are
     /// numbered in the order in which they are named, from 0 on.
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["overlap", "steps", "cut"])]
+    // In a help text clap takes {n} for the end of a line, in the name of a value not.
+    #[arg(long, value_name = "rank{n}/", conflicts_with_all = ["overlap", "steps", "cut"])]
     rank_prefix: Option<String>,
     /// Make hard links to the files of the segments instead of copies.
     #[arg(long)]
@@ -207,4 +208,9 @@ step, one of them gives its rows for it; nothing else is left out. `_runtime` go
 next. The config key _wandb_offline says which segments the run was made of.
 
 In TensorBoard log directories runs of one name belong together, and overlaps are decided tag by tag. Steps are \
-where they were recorded unless --steps shift says otherwise. What a restart took back stays taken back.";
+where they were recorded unless --steps shift says otherwise. What a restart took back stays taken back.
+
+Examples:
+  wandb-offline merge wandb --plan
+  wandb-offline merge wandb --run gpt2 -o merged/offline-run-20261124_100000-gpt2
+  wandb-offline merge runs/first runs/second -o runs/whole";

@@ -1,12 +1,13 @@
 //! `wandb-offline recover`: a sound log out of a damaged one.
 
-use super::{Exit, PROGRAM, finish, print_error, stdout};
+use super::{Exit, PROGRAM, finish, path_of, print_error, stdout};
 use crate::support::{complain, count, shown};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use wandb_offline::Result;
 use wandb_offline::recover::{Format, Loss, Options, RecoverReport, Recovered, recover};
+use wandb_offline::tfevents::is_event_file;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -38,7 +39,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         dry_run: args.dry_run,
         hard_links: args.hard_links,
     };
-    let report = recover(&args.run, &options)?;
+    let is_events = args.run.is_file() && args.run.file_name().is_some_and(is_event_file);
+    let run = if is_events { args.run.clone() } else { path_of(&args.run)? };
+    let report = recover(run, &options)?;
     let mut out = stdout();
     let printed = if args.json {
         serde_json::to_writer_pretty(&mut out, &report)
@@ -49,6 +52,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     };
     printed.map_err(print_error)?;
     finish(&mut out)?;
+    if is_events && args.output.is_none() {
+        complain(PROGRAM, &format!("{BESIDE_EVENTS}: {}", report.output.display()));
+    }
     let lost = &report.recovered;
     if !lost.is_lossy() {
         return Ok(Exit::Done);
@@ -127,3 +133,5 @@ fn notes(text: &mut String, recovered: &Recovered) {
 fn records(n: u64, format: Format) -> String {
     count(n, if format == Format::Events { "event" } else { "record" })
 }
+
+const BESIDE_EVENTS: &str = "where TensorBoard looks into the directory around it, this is a second run; move one of the two away";

@@ -1,7 +1,7 @@
 //! `wandb-offline scrub`: a copy of a run without its secrets.
 
 use super::secrets::SecretArgs;
-use super::{Exit, finish, print_error, stdout};
+use super::{Exit, finish, path_of, print_error, stdout, tell_empty};
 use crate::support::{count, shown};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ use wandb_offline::scrub::{Options, ScrubReport, scrub};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
-    /// The run.
+    /// The run: a log, a run directory, a directory of one run, or an id.
     run: PathBuf,
     /// The copy, which must not exist: a log alone if it ends in .wandb, else a run directory [default:
     /// RUN-scrubbed, or X.scrubbed.wandb for a log that is in no run directory]
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         output: args.output.clone(),
         dry_run: args.dry_run,
     };
-    let report = scrub(&args.run, &options)?;
+    let report = scrub(path_of(&args.run)?, &options)?;
     let mut out = stdout();
     let printed = if args.json {
         serde_json::to_writer_pretty(&mut out, &report)
@@ -53,6 +53,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     };
     printed.map_err(print_error)?;
     finish(&mut out)?;
+    if report.records == 0 {
+        return Ok(tell_empty(&report.input));
+    }
     let found = args.dry_run && report.found > 0;
     Ok(if found || report.is_lossy() { Exit::Partly } else { Exit::Done })
 }

@@ -1,6 +1,6 @@
 //! `wandb-offline split`: one run as two.
 
-use super::{Exit, finish, locate, print_error, stdout, tell_damage};
+use super::{Exit, finish, path_of, print_error, stdout, tell_damage};
 use crate::support::{count, shown};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         hard_links: args.hard_links,
         dry_run: args.dry_run,
     };
-    let report = split(&locate(&args.run)?.path, &args.output, &options)?;
+    let report = split(path_of(&args.run)?, &args.output, &options)?;
     let mut out = stdout();
     let printed = if args.json {
         serde_json::to_writer_pretty(&mut out, &report)

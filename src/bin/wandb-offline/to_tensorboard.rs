@@ -1,6 +1,6 @@
 //! `wandb-offline to-tensorboard`: runs as a TensorBoard log directory.
 
-use super::{Exit, PROGRAM, finish, print_error, stdout};
+use super::{Exit, PROGRAM, finish, print_error, refuse_event_file, stdout};
 use crate::support::{complain, count, on_interrupt, shown};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -52,6 +52,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    args.runs.iter().try_for_each(|run| refuse_event_file(run))?;
     let options = Options {
         separator: args.separator.clone(),
         hparams: !args.no_hparams,

@@ -2,7 +2,7 @@
 
 mod progress;
 
-use super::{Exit, PROGRAM, finish, print_error, seconds, stdout};
+use super::{Exit, PROGRAM, finish, print_error, refuse_event_file, seconds, stdout};
 use crate::support::{complain, count, shown};
 use progress::Progress;
 use std::fmt::Write as _;
@@ -16,7 +16,14 @@ use wandb_offline::sync::{
 };
 use wandb_offline::{Error, Result};
 
+/// Upload runs to a W&B server. Killed and run again, it sends nothing twice and leaves nothing out.
+///
+/// The server is https://api.forge.coreweave.com, as for wandb 0.31, unless WANDB_BASE_URL names another. The key
+/// is WANDB_API_KEY, else the server's password in ~/.netrc (or NETRC), where `wandb login` puts it. What the server
+/// has is noted in the ledger beside the log, run-ID.wandb.<12 hex digits>.sync, one for each server and run; do not
+/// remove it. A log that is there as a whole is marked by run-ID.wandb.synced.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub(crate) struct Args {
     /// The runs: logs, run directories, or directories of runs, all of which are meant. Without any, ./wandb.
     paths: Vec<PathBuf>,
@@ -107,7 +114,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         true => vec![everything(args)?],
         false => args.paths.clone(),
     };
-    let server = Server::from_env()?;
+    paths.iter().try_for_each(|path| refuse_event_file(path))?;
+    let server = match args.dry_run {
+        // Nothing is sent, so nobody need be known.
+        true => Server::for_dry_run()?,
+        false => Server::from_env()?,
+    };
     if server.is_in_the_open() {
         complain(
             PROGRAM,
@@ -244,8 +256,8 @@ fn run_text(text: &mut String, args: &Args, run: &RunReport, terminal: bool) -> 
         _ => "failed",
     };
     let log = shown(&run.log.display().to_string(), terminal);
-    let to = run.url.as_ref().or(run.run.as_ref()).map(|to| shown(to, terminal));
-    writeln!(text, "{status}: {log} -> {}", to.unwrap_or_default())?;
+    let to = run.url.clone().or_else(|| run.run.as_deref().map(place)).unwrap_or_default();
+    writeln!(text, "{status}: {log} -> {}", shown(&to, terminal))?;
     let receipt = &run.receipt;
     if matches!(run.status, RunStatus::Planned | RunStatus::Failed) {
         return Ok(());
@@ -279,6 +291,28 @@ fn run_text(text: &mut String, args: &Args, run: &RunReport, terminal: bool) -> 
     }
     Ok(())
 }
+
+/// Entity, project and id; the server knows what those are that the log does not name.
+fn place(run: &str) -> String {
+    let names = ["(default entity)", "(default project)", ""];
+    let parts = run.splitn(names.len(), '/').zip(names);
+    let parts: Vec<_> =
+        parts.map(|(part, name)| if part.is_empty() { name } else { part }).collect();
+    parts.join("/")
+}
+
+const AFTER: &str = "\
+Examples:
+  wandb-offline sync wandb --dry-run
+  wandb-offline sync wandb/offline-run-20261124_100000-gpt2 --project thesis
+  wandb-offline sync wandb --watch
+  WANDB_BASE_URL=https://wandb.example.org wandb-offline sync wandb
+
+Exit codes:
+  0  everything is stored, or was before
+  1  nothing was stored
+  2  wrong usage, or no key
+  3  stored in part: a log is damaged, a run has no end, or something failed; run it again";
 
 /// Runs that are followed wait most of their time.
 const FOLLOWED_AT_ONCE: usize = 512;

@@ -45,7 +45,7 @@ impl Progress {
             }
             Event::Ended { report } => {
                 let skipped = report.status == RunStatus::Skipped;
-                let mark = if skipped { "skipped: " } else { "" };
+                let mark = if skipped { "left out: " } else { "" };
                 for problem in &report.problems {
                     self.say(&format!("{}: {mark}{problem}", report.log.display()));
                 }

@@ -17,8 +17,8 @@ use wandb_offline::json::Value;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The runs. With --follow, a directory of runs also stands for those that appear in it or go on
-    /// growing.
+    /// The runs; of a directory of runs the latest. With --follow, a directory of runs also stands for those that
+    /// appear in it or go on growing.
     #[arg(default_value = "wandb", value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Print rows as they are logged, until every run has ended; for a directory of runs, until this program
@@ -64,7 +64,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             break;
         }
     }
-    Ok(runs.exit())
+    let exit = runs.exit();
+    if exit != Exit::Failed && !args.follow && !args.keys.is_empty() && !printer.printed {
+        complain(PROGRAM, &format!("no row has a key that fits --keys {}", args.keys.join(",")));
+        return Ok(Exit::Failed);
+    }
+    Ok(exit)
 }
 
 /// Where rows and states go.
@@ -73,11 +78,13 @@ struct Printer {
     json: bool,
     /// The run whose rows were printed last.
     last: Option<usize>,
+    /// Whether any row was printed.
+    printed: bool,
 }
 
 impl Printer {
     fn new(json: bool) -> Self {
-        Self { out: stdout(), json, last: None }
+        Self { out: stdout(), json, last: None, printed: false }
     }
 
     /// Prints rows of the run number `run`. Several runs are told apart by headings.
@@ -85,6 +92,7 @@ impl Printer {
         if rows.is_empty() {
             return Ok(());
         }
+        self.printed = true;
         if self.json {
             return rows.iter().try_for_each(|row| {
                 let values = row.values.iter().map(|(key, value)| (key.as_str(), value.clone()));

@@ -48,8 +48,14 @@ impl Runs {
                     all.add(latest);
                 }
                 Ok(log) => all.add(log.path),
-                Err(_) if follow && is_log_name(path) => all.add(path.clone()),
-                Err(_) if follow && (path.is_dir() || !path.exists()) => all.may_come = true,
+                Err(_) if follow && is_log_name(path) => {
+                    tell_waiting(path);
+                    all.add(path.clone());
+                }
+                Err(_) if follow && (path.is_dir() || !path.exists()) => {
+                    tell_waiting(path);
+                    all.may_come = true;
+                }
                 Err(error) => {
                     complain(PROGRAM, &error);
                     all.failed = true;
@@ -109,6 +115,11 @@ impl Runs {
 fn is_above(path: &Path, log: &Path) -> bool {
     let run = log.parent().unwrap_or_else(|| Path::new(""));
     path.is_dir() && path != run && path.parent() != Some(run) && path != Path::new("files")
+}
+
+fn tell_waiting(path: &Path) {
+    let what = if path.exists() { "no run here yet" } else { "no such path yet" };
+    complain(PROGRAM, &format!("{what}, waiting: {}", path.display()));
 }
 
 fn is_log_name(path: &Path) -> bool {

@@ -1,0 +1,112 @@
+//! Copies of logs: made by `recover` and `scrub`, or compressed. Of each row the server gets one.
+
+use super::{Scene, only};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use wandb_offline::recover::recover;
+use wandb_offline::scrub::{Options, scrub};
+use wandb_offline::sync::{RunReport, RunStatus, SyncReport};
+
+#[test]
+fn a_run_with_a_scrubbed_copy_beside_it_is_left_out_also_when_the_copy_is_synced_already() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    let copy = scrub(log.parent().unwrap(), &Options::default()).unwrap().log.unwrap();
+    for (of_copy, times) in [(RunStatus::Synced, "first"), (RunStatus::Skipped, "second")] {
+        let report = scene.sync();
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(of(&report, &copy).status, of_copy, "the {times} time");
+        let original = of(&report, &log);
+        assert_eq!(original.status, RunStatus::Skipped);
+        let (path, copy) = (log.display(), copy.display());
+        let reason = format!("{copy} is a copy of it; name {path} alone to upload it");
+        assert_eq!(original.problems, [reason]);
+        scene.has_rows(5);
+    }
+}
+
+#[test]
+fn of_a_copy_of_a_copy_and_of_logs_without_run_directories_only_the_last_copy_goes() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    let dir = log.parent().unwrap().to_owned();
+    let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", dir.display()));
+    super::copy(&dir, &beside("-recovered"));
+    super::copy(&dir, &beside("-recovered-scrubbed"));
+    let lone = scene.run("r2", 5);
+    let stem = lone.with_extension("");
+    std::fs::copy(&lone, format!("{}.recovered.wandb", stem.display())).unwrap();
+    let report = scene.sync();
+    let went: Vec<_> = report.runs.iter().filter(|run| run.status == RunStatus::Synced).collect();
+    assert_eq!(went.len(), 2, "{report:?}");
+    for run in went {
+        let path = run.log.display().to_string();
+        assert!(
+            path.contains("-recovered-scrubbed") || path.contains(".recovered.wandb"),
+            "{path}"
+        );
+    }
+    assert!(scene.server.state().runs.values().all(|run| run.history().len() == 5));
+}
+
+#[test]
+fn a_copy_of_a_run_that_is_uploaded_is_left_out() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    assert_eq!(only(&scene.sync()).status, RunStatus::Synced);
+    // Which leaves the marks of uploads behind.
+    let copy = recover(log.parent().unwrap(), &Default::default()).unwrap().output;
+    let copy = copy.join(log.file_name().unwrap());
+    let report = scene.sync_again();
+    assert_eq!(of(&report, &copy).status, RunStatus::Skipped);
+    assert!(of(&report, &copy).problems[0].contains("is uploaded"), "{report:?}");
+    assert_eq!(of(&report, &log).status, RunStatus::Already);
+    scene.has_rows(5);
+}
+
+#[test]
+fn what_is_noted_of_a_compressed_log_stands_under_the_name_of_the_plain_one() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    let packed = compressed(&log);
+    assert_eq!(only(&scene.sync()).status, RunStatus::Synced);
+    scene.has_rows(5);
+    let names = std::fs::read_dir(log.parent().unwrap()).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let noted: Vec<_> = names.filter(|name| name.contains(".gz.")).collect();
+    assert_eq!(noted, [""; 0]);
+    let (found, _) = wandb_offline::log::find(scene.root());
+    assert!(found.len() == 1 && found[0].path == packed && found[0].synced, "{found:?}");
+    assert_eq!(only(&scene.sync()).status, RunStatus::Skipped);
+}
+
+#[test]
+fn a_log_that_is_compressed_after_its_upload_is_the_one_that_was_uploaded() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    scene.sync();
+    compressed(&log);
+    let report = scene.sync_again();
+    let status = only(&report).status;
+    assert!(matches!(status, RunStatus::Already | RunStatus::Synced), "{report:?}");
+    scene.has_rows(5);
+    let counts = scene.server.state().run().counts.clone();
+    assert!(!counts.rewritten_same.contains_key("wandb-history.jsonl"), "{counts:?}");
+}
+
+/// Compresses a log in its place.
+fn compressed(log: &Path) -> PathBuf {
+    let packed = log.with_extension("wandb.gz");
+    let out = std::fs::File::create(&packed).unwrap();
+    let mut out = flate2::write::GzEncoder::new(out, flate2::Compression::default());
+    out.write_all(&std::fs::read(log).unwrap()).unwrap();
+    out.finish().unwrap();
+    std::fs::remove_file(log).unwrap();
+    packed
+}
+
+#[track_caller]
+fn of<'a>(report: &'a SyncReport, log: &Path) -> &'a RunReport {
+    let found = report.runs.iter().find(|run| run.log == log);
+    found.unwrap_or_else(|| panic!("nothing of {}: {report:?}", log.display()))
+}

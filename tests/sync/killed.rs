@@ -1,0 +1,78 @@
+//! The program `wandb-offline sync` is killed while it uploads, and run again.
+
+use super::server::Fault;
+use super::{Scene, is_marked};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+#[test]
+fn an_upload_that_is_killed_anywhere_and_run_again_leaves_each_row_once() {
+    let requests = requests_of_a_whole_upload();
+    assert!(requests > 8, "{requests}");
+    let mut random = 1u64;
+    let mut killed = 0;
+    for round in 0..20 {
+        let scene = Scene::new();
+        let log = large_run(&scene);
+        for _ in 0..=round % 3 {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let at = (random >> 33) as usize % requests;
+            // Either the request never arrives, or its answer never does.
+            let fault = match random >> 62 {
+                0 | 1 => Fault::none().delayed(Duration::from_secs(600)),
+                _ => Fault::cut_answer(),
+            };
+            scene.server.inject(fault.skip(at));
+            let mut child = upload(&scene);
+            while scene.server.faults_left() > 0 && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            std::thread::sleep(Duration::from_micros((random >> 20) % 2000));
+            killed += usize::from(child.try_wait().unwrap().is_none());
+            child.kill().unwrap();
+            child.wait().unwrap();
+            scene.server.clear_faults();
+        }
+        let output = upload(&scene).wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "round {round}: {err}");
+        scene.has_rows(ROWS);
+        assert!(scene.server.state().run().complete, "round {round}");
+        assert!(is_marked(&log), "round {round}");
+    }
+    assert!(killed >= 20, "only {killed} were killed under way");
+}
+
+/// Rows that go in several requests.
+fn large_run(scene: &Scene) -> std::path::PathBuf {
+    let run = scene.options("r1").config([("lr", 0.5)]).unwrap().create().unwrap();
+    let text = "x".repeat(1 << 20);
+    for _ in 0..ROWS {
+        run.log([("text", text.as_str())]).unwrap();
+    }
+    run.finish().unwrap();
+    run.path().to_owned()
+}
+
+fn requests_of_a_whole_upload() -> usize {
+    let scene = Scene::new();
+    large_run(&scene);
+    assert!(upload(&scene).wait().unwrap().success());
+    scene.server.state().requests.len()
+}
+
+fn upload(scene: &Scene) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_wandb-offline"))
+        .args(["sync", "--include-synced"])
+        .arg(scene.root())
+        .env_clear()
+        .env("HOME", scene.dir.path())
+        .env("WANDB_BASE_URL", scene.server.url())
+        .env("WANDB_API_KEY", "k".repeat(40))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+const ROWS: u64 = 24;
