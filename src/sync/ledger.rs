@@ -104,6 +104,9 @@ pub struct FileMark {
     pub md5: String,
     /// Its size in bytes.
     pub size: u64,
+    /// The server was told in the run's streams that it is stored.
+    #[serde(default)]
+    pub told: bool,
 }
 
 impl LogMark {

@@ -55,6 +55,22 @@ fn an_answer_lost_for_good_is_made_up_for_by_the_next_sync() {
 }
 
 #[test]
+fn files_that_were_stored_and_not_told_are_told_by_the_next_sync() {
+    let scene = Scene::new();
+    scene.run("r1", 5);
+    // Lines go only when all files are stored.
+    scene.server.inject(Fault::status(400).on(Target::Filestream));
+    assert_eq!(only(&scene.sync()).status, RunStatus::Partly);
+    let stored = |scene: &Scene| scene.server.state().run().files.clone();
+    let before = stored(&scene);
+    assert!(before.len() > 1);
+    assert_eq!(only(&scene.sync()).status, RunStatus::Synced);
+    let state = scene.server.state();
+    assert!(state.run().uploaded.iter().eq(before.keys()), "{:?}", state.run().uploaded);
+    assert!(before.iter().all(|(name, file)| state.run().files[name].puts == file.puts));
+}
+
+#[test]
 fn a_lost_ledger_is_made_up_from_the_servers_rows() {
     let scene = Scene::new();
     let log = scene.run("r1", 5);

@@ -81,12 +81,16 @@ impl Scene {
     }
 
     fn sync_until(&self, options: &SyncOptions, stop: &Stop) -> SyncReport {
+        self.sync_paths(&[self.root()], options, stop)
+    }
+
+    fn sync_paths(&self, paths: &[PathBuf], options: &SyncOptions, stop: &Stop) -> SyncReport {
         let mut to =
             wandb_offline::sync::Server::new(self.server.url(), Secret::new("k".repeat(40)))
                 .unwrap();
         to.patience = to.patience.waiting_at_most(Duration::from_millis(1));
         let transport = HttpTransport::new(&to).unwrap();
-        sync(&[self.root()], &to, &transport, options, stop, &|_| {})
+        sync(paths, &to, &transport, options, stop, &|_| {})
     }
 
     /// The run's rows are those of the log, each once and at its place, and nobody did anything wrong.

@@ -77,6 +77,7 @@ impl Files {
             let (measured, body) = (Measured::of(bytes), Body::Bytes(bytes.clone()));
             file.settle(measured.size, measured.md5_hex(), body, ledger);
         }
+        self.untold.extend(file.to_tell_again(ledger));
         self.files.push(file);
     }
 
@@ -156,6 +157,7 @@ impl Files {
             Err(Unreadable::Refused(why)) => file.state = State::Done(FileStatus::Refused(why)),
             Err(Unreadable::Failed(why)) => file.state = State::Done(FileStatus::Failed(why)),
         }
+        self.untold.extend(self.files.get(at).and_then(|file| file.to_tell_again(ledger)));
     }
 
     /// The server has handed out URLs, or has not.
@@ -191,7 +193,7 @@ impl Files {
         let State::Sending(body) = std::mem::replace(&mut file.state, State::New) else { return };
         file.state = match answer {
             Ok(answer) if answer.is_success() => {
-                let mark = FileMark { md5: file.md5.clone(), size: file.size };
+                let mark = FileMark { md5: file.md5.clone(), size: file.size, told: false };
                 ledger.files.insert(file.name.clone(), mark);
                 self.untold.push(file.name.clone());
                 State::Done(FileStatus::Stored)
@@ -237,12 +239,19 @@ impl Files {
 
 impl Upload {
     fn settle(&mut self, size: u64, md5: String, body: Body, ledger: &Ledger) {
-        let mark = FileMark { md5, size };
-        self.state = match ledger.files.get(&self.name) == Some(&mark) {
+        let stored = ledger.files.get(&self.name);
+        self.state = match stored.is_some_and(|mark| mark.md5 == md5 && mark.size == size) {
             true => State::Done(FileStatus::Unchanged),
             false => State::Ready(body),
         };
-        (self.size, self.md5) = (mark.size, mark.md5);
+        (self.size, self.md5) = (size, md5);
+    }
+
+    /// The name of a file that an earlier sync stored, and was stopped before it could tell.
+    fn to_tell_again(&self, ledger: &Ledger) -> Option<String> {
+        let unchanged = matches!(self.state, State::Done(FileStatus::Unchanged));
+        let told = ledger.files.get(&self.name).is_some_and(|mark| mark.told);
+        (unchanged && !told).then(|| self.name.clone())
     }
 }
 

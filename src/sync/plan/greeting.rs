@@ -2,7 +2,7 @@
 //!
 //! | the log | the server has | the lines go |
 //! |---|---|---|
-//! | has a ledger | whatever it has | where the ledger says |
+//! | has a ledger | whatever it has | where the ledger says; if there are others behind them, only what is missing goes |
 //! | resumes a run, or goes on after another log of it | lines | behind them, with steps that go on |
 //! | rewinds a run | fewer lines after `rewindRun` | behind them |
 //! | is new | nothing | from 0 on |
@@ -23,6 +23,10 @@ use std::time::Duration;
 pub(super) struct Greeting {
     next: Option<Question>,
     asked: bool,
+    /// The log goes on with lines that the server has.
+    resumes: bool,
+    /// Another log of the run has gone on behind this one, and its config, summary and end are the run's.
+    superseded: bool,
     /// The server's run that this log goes on with.
     tail: Option<Tail>,
     before: Option<Value>,
@@ -69,6 +73,11 @@ impl Greeting {
         Some(format!("the run's config is not up to date: {reason}"))
     }
 
+    /// Whether another log of the run has gone on behind this one.
+    pub(super) const fn is_superseded(&self) -> bool {
+        self.superseded
+    }
+
     /// The config the run had when it was resumed.
     pub(super) const fn config_before(&self) -> Option<&Value> {
         self.before.as_ref()
@@ -87,7 +96,10 @@ impl Plan {
         let branch = info.branch_point().filter(|point| !point.run.is_empty());
         let rewinds = branch.is_some_and(|point| point.run == info.run_id());
         let forked_at = branch.filter(|_| !rewinds).map(|point| point.value as i64);
+        self.greeting.resumes = resumes || rewinds;
+        let asks_again = self.greeting.resumes || self.ledger.stored > 0;
         self.greeting.next = Some(match self.ledger.places {
+            Some(_) if asks_again => Question::Tail,
             Some(_) => Question::Upsert,
             None if rewinds => Question::Rewind,
             None if resumes => Question::Tail,
@@ -164,7 +176,7 @@ impl Plan {
 
     /// Whether the server does not know of the latest config, name, notes or tags.
     pub(super) fn is_outdated(&self) -> bool {
-        self.greeting.told.as_ref() != Some(&self.to_tell())
+        !self.greeting.superseded && self.greeting.told.as_ref() != Some(&self.to_tell())
     }
 
     fn to_tell(&self) -> Told {
@@ -202,6 +214,10 @@ impl Plan {
         self.greeting.next = Some(Question::Upsert);
         let Some(tail) = Tail::of(answer)? else { return Ok(()) };
         let counted = [tail.history_lines, tail.events_lines, tail.console_lines];
+        if self.ledger.places.is_some() {
+            self.find_again(tail, counted);
+            return Ok(());
+        }
         let [Some(history), Some(events), Some(console)] = counted else {
             return Err("the server does not say how many lines it has".to_owned());
         };
@@ -216,9 +232,27 @@ impl Plan {
         if history > 0 && self.options.starting_step.is_none() {
             self.start_at(last_step(&tail).saturating_add(1));
         }
+        self.go_on_with(tail);
+        Ok(())
+    }
+
+    /// What the server has of a run of which the ledger knows.
+    fn find_again(&mut self, tail: Tail, counted: [Option<u64>; 3]) {
+        let mut ends = counted.into_iter().zip(self.ledger.ends());
+        let more = ends.any(|(count, end)| count.is_some_and(|count| count > end));
+        if more && self.ledger.stored > 0 {
+            self.greeting.superseded = true;
+            return self.open();
+        }
+        if self.greeting.resumes {
+            self.go_on_with(tail);
+        }
+    }
+
+    /// Config, notes and tags of the run stay where the log has no others.
+    fn go_on_with(&mut self, tail: Tail) {
         self.greeting.before = tail.config.as_deref().and_then(|text| Value::parse(text).ok());
         self.greeting.tail = Some(tail);
-        Ok(())
     }
 
     fn rewound(&mut self, answer: &Answer) -> Result<(), String> {

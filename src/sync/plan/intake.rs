@@ -119,6 +119,9 @@ impl Plan {
 
     pub(super) fn offer_summary(&mut self) {
         self.summary_changed = false;
+        if self.greeting.is_superseded() {
+            return;
+        }
         if let Some(line) = self.summary_line()
             && !self.streams.set_summary(line)
         {
@@ -128,6 +131,9 @@ impl Plan {
 
     /// The files that the log is the source of.
     fn offer_generated(&mut self) {
+        if self.greeting.is_superseded() {
+            return;
+        }
         let bytes = |text: String| Content::Bytes(text.into_bytes().into());
         if let Some(record) = self.run.info().environment() {
             let value = config::environment(record);

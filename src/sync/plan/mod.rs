@@ -159,7 +159,7 @@ enum Saved {
 enum Errands {
     Greeting(greeting::Question),
     Features,
-    Lines { counts: [u64; 3], complete: Option<i32>, last: bool },
+    Lines(Sent),
     Urls(Vec<usize>),
     MeasureFile(usize),
     Put(usize),
@@ -167,6 +167,16 @@ enum Errands {
     Artifact(usize, Errand),
     Alert,
     Save,
+}
+
+/// What a request with lines carries, to be noted when it is acknowledged.
+#[derive(Clone, Debug)]
+struct Sent {
+    counts: [u64; 3],
+    /// Files that it names as stored.
+    files: Vec<String>,
+    complete: Option<i32>,
+    last: bool,
 }
 
 impl Plan {

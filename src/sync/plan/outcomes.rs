@@ -1,6 +1,6 @@
 //! What came of the steps.
 
-use super::{Errands, Features, Outcome, Phase, Plan, Saved, Ticket};
+use super::{Errands, Features, Outcome, Phase, Plan, Saved, Sent, Ticket};
 use crate::sync::api::{Answer, read};
 
 impl Plan {
@@ -13,9 +13,7 @@ impl Plan {
                 self.features =
                     Features::Known { structured_console: has_structured_console(&answer) };
             }
-            (Errands::Lines { counts, complete, last }, Outcome::Answer(answer)) => {
-                self.acknowledged(counts, complete, last, answer);
-            }
+            (Errands::Lines(sent), Outcome::Answer(answer)) => self.acknowledged(&sent, answer),
             (Errands::Urls(which), Outcome::Answer(answer)) => {
                 let urls = answer.and_then(|answer| crate::sync::api::RunFiles::of(&answer));
                 self.files.created(&which, urls);
@@ -52,13 +50,7 @@ impl Plan {
         }
     }
 
-    fn acknowledged(
-        &mut self,
-        counts: [u64; 3],
-        complete: Option<i32>,
-        last: bool,
-        answer: Result<Answer, String>,
-    ) {
+    fn acknowledged(&mut self, sent: &Sent, answer: Result<Answer, String>) {
         let refused = match answer {
             Ok(answer) if answer.is_success() => None,
             Ok(answer) => read::<serde::de::IgnoredAny>(&answer).err(),
@@ -69,13 +61,20 @@ impl Plan {
         }
         if let Some(places) = &mut self.ledger.places {
             let streams = [&mut places.history, &mut places.events, &mut places.console];
-            for (place, count) in streams.into_iter().zip(counts) {
+            for (place, count) in streams.into_iter().zip(sent.counts) {
                 place.acknowledged += count;
             }
         }
+        for name in &sent.files {
+            if let Some(mark) = self.ledger.files.get_mut(name) {
+                mark.told = true;
+            }
+        }
         // Without it, the server takes the run for one that goes on.
-        self.ledger.complete = complete;
-        if last { self.close() } else { self.save_soon() }
+        if !self.greeting.is_superseded() {
+            self.ledger.complete = sent.complete;
+        }
+        if sent.last { self.close() } else { self.save_soon() }
     }
 
     /// Has the ledger saved when there is time.

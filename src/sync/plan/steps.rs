@@ -3,7 +3,7 @@
 use super::artifacts::ArtifactStep;
 use super::files::{self, FileStep};
 use super::streams::Extras;
-use super::{Errands, Features, Phase, Plan, Saved, Step, Ticket};
+use super::{Errands, Features, Phase, Plan, Saved, Sent, Step, Ticket};
 use crate::json::Value;
 use crate::sync::api::{Body, Request, RequestKind, Target, operations};
 use crate::sync::ledger::Ledger;
@@ -82,7 +82,7 @@ impl Plan {
     }
 
     fn may_send_lines(&self) -> bool {
-        let busy = |errand: &Errands| matches!(errand, Errands::Lines { .. });
+        let busy = |errand: &Errands| matches!(errand, Errands::Lines(_));
         !self.under_way.values().any(busy) && self.saved_once()
     }
 
@@ -109,7 +109,7 @@ impl Plan {
             return None;
         }
         // Told in an earlier sync, it is told again: greeted anew, a server takes the run for one that goes on.
-        let complete = self.exit_code().filter(|_| last);
+        let complete = self.exit_code().filter(|_| last && !self.greeting.is_superseded());
         let extras = Extras {
             uploaded: self.files.take_untold(),
             preempting: std::mem::take(&mut self.preempting),
@@ -128,8 +128,8 @@ impl Plan {
             headers: Vec::new(),
             body: Body::Json(batch.body),
         };
-        let errand = Errands::Lines { counts: batch.counts, complete, last };
-        Some((errand, Step::Send(request)))
+        let sent = Sent { counts: batch.counts, files: extras.uploaded, complete, last };
+        Some((Errands::Lines(sent), Step::Send(request)))
     }
 
     /// Whether all but the lines is done.
