@@ -56,6 +56,20 @@ fn a_dead_stream_is_no_success() {
 }
 
 #[test]
+fn a_page_of_a_proxy_is_no_answer_to_lines() {
+    for body in ["<html>Please sign in</html>", r#"{"errors":[{"message":"no"}]}"#] {
+        let scene = Scene::new();
+        let log = scene.run("r1", 4);
+        scene.server.inject(Fault::status(200).body(body).on(Target::Filestream));
+        let report = scene.sync();
+        assert_eq!(only(&report).status, RunStatus::Partly, "{body}");
+        assert!(!is_marked(&log));
+        assert_eq!(only(&scene.sync()).status, RunStatus::Synced, "{body}");
+        scene.has_rows(4);
+    }
+}
+
+#[test]
 fn a_refusal_with_status_200_is_a_refusal() {
     let scene = Scene::new();
     scene.run("r1", 1);

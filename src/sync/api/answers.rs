@@ -2,7 +2,7 @@
 
 use super::Answer;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// The `data` of a GraphQL answer.
 ///
@@ -21,6 +21,22 @@ pub(crate) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, String> {
         return Err(format!("the server refused: {said}"));
     }
     reply.data.ok_or_else(|| "the server's answer has no data".to_owned())
+}
+
+/// Whether lines were taken. The official client goes by the status alone; but a proxy's page that comes with
+/// 200 is no server's word for anything, and what it swallowed must be sent again.
+pub(crate) fn taken(answer: &Answer) -> Result<(), String> {
+    if !answer.is_success() {
+        return read::<IgnoredAny>(answer).map(drop);
+    }
+    if answer.body.trim_ascii().is_empty() {
+        return Ok(());
+    }
+    let reply: Reply<IgnoredAny> = serde_json::from_slice(&answer.body).map_err(|_| {
+        let text = shorten(&String::from_utf8_lossy(&answer.body));
+        format!("the answer is not a W&B server's; is there a proxy in between? It begins: {text}")
+    })?;
+    reply.complaints().map_or(Ok(()), |said| Err(format!("the server refused: {said}")))
 }
 
 /// The beginning of a text that came from the server.

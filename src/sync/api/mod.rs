@@ -13,7 +13,9 @@
 mod answers;
 mod graphql;
 
-pub(crate) use answers::{Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, read};
+pub(crate) use answers::{
+    Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, read, taken,
+};
 pub(crate) use graphql::{Operation, operations};
 
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! What came of the steps.
 
 use super::{Errands, Features, Outcome, Phase, Plan, Saved, Sent, Ticket};
-use crate::sync::api::{Answer, read};
+use crate::sync::api::{Answer, read, taken};
 
 impl Plan {
     /// Takes what came of a step. Outcomes of another kind than the step asked for are passed over.
@@ -51,11 +51,7 @@ impl Plan {
     }
 
     fn acknowledged(&mut self, sent: &Sent, answer: Result<Answer, String>) {
-        let refused = match answer {
-            Ok(answer) if answer.is_success() => None,
-            Ok(answer) => read::<serde::de::IgnoredAny>(&answer).err(),
-            Err(reason) => Some(reason),
-        };
+        let refused = answer.and_then(|answer| taken(&answer)).err();
         if let Some(reason) = refused {
             return self.fail(format!("the run's lines were not stored: {reason}"));
         }
