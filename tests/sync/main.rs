@@ -1,5 +1,6 @@
 //! Runs are uploaded to a server on the loopback interface, which sometimes fails.
 
+mod artifacts;
 mod copies;
 mod faults;
 mod hostile;

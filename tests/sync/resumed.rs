@@ -119,7 +119,7 @@ fn resumed(log: &Path) {
 }
 
 /// Writes the log anew, with records changed, and others put before them.
-fn rewritten(log: &Path, mut change: impl FnMut(&mut RecordType) -> Option<RecordType>) {
+pub(super) fn rewritten(log: &Path, mut change: impl FnMut(&mut RecordType) -> Option<RecordType>) {
     let mut reader = Reader::open(log).unwrap();
     let mut records = Vec::new();
     while let Some(raw) = reader.next_record().unwrap() {
