@@ -2,6 +2,7 @@
 
 use super::options::SyncOptions;
 use super::plan::{LocalFile, Measured, Unreadable, is_contained, part_length};
+use crate::io::{Compression, Source, SourceEnd, Unpacked};
 use md5::{Digest, Md5};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -96,6 +97,22 @@ pub(super) fn measure(path: PathBuf) -> Result<Measured, Unreadable> {
     })
 }
 
+/// The text of a file, decompressed if it is compressed.
+pub(super) fn text(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    let failed = |why: String| Unreadable::Failed(format!("{}: {why}", path.display()));
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let mut source = Unpacked::new(file, Compression::by_magic);
+    while source.grow(source.window().len() + BUFFER).map_err(|error| failed(error.to_string()))? {
+        if source.window().len() > LONGEST_TEXT {
+            return Err(failed(format!("it has more than {LONGEST_TEXT} bytes")));
+        }
+    }
+    match source.end() {
+        SourceEnd::Complete => Ok(source.window().to_vec()),
+        _ => Err(failed("its compressed text is cut off or damaged".to_owned())),
+    }
+}
+
 fn read(path: &Path) -> io::Result<Measured> {
     let mut file = File::open(path)?;
     let part = part_length(file.metadata()?.len());
@@ -143,6 +160,9 @@ fn staging_dirs() -> Vec<PathBuf> {
 }
 
 const BUFFER: usize = 256 << 10;
+
+/// Bytes of a list of files: about a million of them.
+const LONGEST_TEXT: usize = 256 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use super::driver::{OPEN, Session, report};
 use super::event::Event;
 use super::ledger::{LedgerFile, noted_beside, replace};
-use super::local::{LocalFiles, measure};
+use super::local::{LocalFiles, measure, text};
 use super::options::Live;
 use super::paths::Candidate;
 use super::plan::{Outcome, Plan, Step, Ticket, find_row};
@@ -181,6 +181,15 @@ impl Upload<'_> {
                     return Ok(1);
                 }
                 Err(why) => self.plan.done(ticket, Outcome::Measured(Err(why))),
+            },
+            Step::Read(file) => match self.files.find(&file) {
+                Ok(path) => {
+                    scope.spawn(move || {
+                        let _ = outcomes.send((ticket, Outcome::Text(text(&path))));
+                    });
+                    return Ok(1);
+                }
+                Err(why) => self.plan.done(ticket, Outcome::Text(Err(why))),
             },
             Step::Save { durable } => {
                 let saved = self.save(durable).map_err(|error| error.to_string());

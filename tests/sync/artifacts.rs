@@ -4,6 +4,7 @@ use super::resumed::rewritten;
 
 use super::server::{Fault, Target, base64, md5};
 use super::{Scene, is_marked, only};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use wandb_offline::proto::wandb_internal::record::RecordType;
 use wandb_offline::proto::wandb_internal::{
@@ -36,6 +37,46 @@ fn all_of_an_artifact_arrives_and_no_path_of_this_machine() {
     assert_eq!(manifest["far"]["ref"], "s3://bucket/key");
     assert_eq!(manifest["a.txt"]["digest"], base64(&md5(b"first")));
     assert!(!manifest.to_string().contains(scene.dir.path().to_str().unwrap()));
+}
+
+#[test]
+fn a_list_of_files_beside_the_log_is_read_whole_or_the_artifact_waits() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 2);
+    let file = staged(&scene, "a.txt", b"first");
+    let mut lines = format!(
+        "{{\"path\":\"a.txt\",\"digest\":\"{}\",\"size\":5,\"extra\":{{}},\"local_path\":{},\"skip_cache\":false}}\n",
+        file.digest,
+        serde_json::json!(file.local_path),
+    );
+    for i in 0..5000 {
+        lines += &format!(
+            "{{\"path\":\"k{i}\",\"digest\":\"e\",\"ref\":\"s3://b/{i}\",\"extra\":{{\"etag\":\"e\"}}}}\n"
+        );
+    }
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(lines.as_bytes()).unwrap();
+    let gz = gz.finish().unwrap();
+    let list = scene.dir.path().join("staging/list.jl.gz");
+    let path = list.to_str().unwrap().to_owned();
+    let manifest = ArtifactManifest { manifest_file_path: path, ..manifest(Vec::new()) };
+    log_manifest(&log, "data", "digest", manifest);
+    for (bytes, why) in [(None, "gone"), (Some(&gz[..gz.len() / 2]), "cut off")] {
+        bytes.iter().for_each(|bytes| std::fs::write(&list, bytes).unwrap());
+        let report = sync(&scene, |_| {});
+        assert_eq!(only(&report).status, RunStatus::Partly);
+        assert!(only(&report).problems[0].contains(why), "{report:?}");
+        assert!(scene.server.state().artifacts.is_empty(), "an artifact with less than all");
+    }
+    std::fs::write(&list, gz).unwrap();
+    let report = sync(&scene, |_| {});
+    assert_eq!(only(&report).status, RunStatus::Synced, "{report:?}");
+    let state = scene.server.state();
+    let manifest = state.artifact("data").contents("FULL");
+    assert_eq!(manifest.as_object().unwrap().len(), 5001);
+    assert_eq!(manifest["k4999"]["ref"], "s3://b/4999");
+    assert_eq!(manifest["k4999"]["extra"]["etag"], "e");
+    assert!(state.artifact("data").files["a.txt"].stored);
 }
 
 #[test]
@@ -156,15 +197,22 @@ fn reference(path: &str, to: &str) -> ArtifactManifestEntry {
     }
 }
 
-/// Puts an artifact before the end of a log, as the official client does.
-fn log_artifact(log: &Path, name: &str, contents: Vec<ArtifactManifestEntry>) {
-    let digest = contents.iter().map(|entry| &*entry.digest).collect::<String>();
-    let manifest = ArtifactManifest {
+fn manifest(contents: Vec<ArtifactManifestEntry>) -> ArtifactManifest {
+    ArtifactManifest {
         version: 1,
         storage_policy: "wandb-storage-policy-v1".to_owned(),
         contents,
         ..ArtifactManifest::default()
-    };
+    }
+}
+
+fn log_artifact(log: &Path, name: &str, contents: Vec<ArtifactManifestEntry>) {
+    let digest = contents.iter().map(|entry| &*entry.digest).collect::<String>();
+    log_manifest(log, name, &digest, manifest(contents));
+}
+
+/// Puts an artifact before the end of a log, as the official client does.
+fn log_manifest(log: &Path, name: &str, digest: &str, manifest: ArtifactManifest) {
     let record = ArtifactRecord {
         // What the log says, which overrides make wrong.
         entity: String::new(),
@@ -173,7 +221,7 @@ fn log_artifact(log: &Path, name: &str, contents: Vec<ArtifactManifestEntry>) {
         name: name.to_owned(),
         r#type: "dataset".to_owned(),
         client_id: format!("{name}-{digest}"),
-        digest,
+        digest: digest.to_owned(),
         aliases: vec!["latest".to_owned()],
         manifest: Some(manifest),
         finalize: true,

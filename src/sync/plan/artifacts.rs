@@ -12,6 +12,8 @@
 //! wherever it happens to run.
 
 mod manifest;
+mod requests;
+mod sending;
 mod stage;
 
 use super::{LocalFile, Measured, Unreadable};
@@ -21,17 +23,20 @@ use crate::sync::ledger::Ledger;
 use crate::sync::report::{ArtifactReport, ArtifactStatus};
 use stage::Artifact;
 
-pub(crate) use stage::part_length;
+pub(crate) use sending::part_length;
 
 /// The artifacts of a run on their way.
 #[derive(Debug, Default)]
 pub(super) struct Artifacts {
     artifacts: Vec<Artifact>,
+    /// How many at the beginning are done.
+    settled: usize,
 }
 
 /// What is to be done next for an artifact.
 #[derive(Debug)]
 pub(super) enum ArtifactStep {
+    List { artifact: usize, file: LocalFile },
     Measure { artifact: usize, entry: usize, file: LocalFile },
     Send { artifact: usize, what: Errand, request: Request },
 }
@@ -44,7 +49,7 @@ pub(super) enum Errand {
     Urls(Vec<usize>),
     Put(usize),
     Part(usize, usize),
-    Join(usize),
+    Join,
     Mapping(String),
     LastManifest,
     PutManifest,
@@ -58,22 +63,35 @@ impl Artifacts {
     }
 
     pub(super) fn next(&mut self, ledger: &Ledger) -> Option<ArtifactStep> {
-        let mut names = Vec::new();
-        for (i, artifact) in self.artifacts.iter_mut().enumerate() {
-            if artifact.is_done() {
+        let open = |artifact: &Artifact| !artifact.is_done();
+        while self.artifacts.get(self.settled).is_some_and(|artifact| !open(artifact)) {
+            self.settled += 1;
+        }
+        let mut active: Vec<usize> = Vec::new();
+        for at in self.settled..self.artifacts.len() {
+            let Some(artifact) = self.artifacts.get(at).filter(|found| open(found)) else {
                 continue;
-            }
+            };
+            let same = |other: &Artifact| other.collection() == artifact.collection();
             // An earlier artifact of this name goes first, and only so many go at once.
-            if names.contains(&artifact.collection()) || names.len() >= AT_ONCE {
-                names.push(artifact.collection());
+            if active.iter().filter_map(|&other| self.artifacts.get(other)).any(same) {
                 continue;
             }
-            names.push(artifact.collection());
-            if let Some(step) = artifact.next(i, ledger) {
+            if active.len() >= AT_ONCE {
+                break;
+            }
+            active.push(at);
+            if let Some(step) = self.artifacts.get_mut(at)?.next(at, ledger) {
                 return Some(step);
             }
         }
         None
+    }
+
+    pub(super) fn listed(&mut self, at: usize, text: Result<Vec<u8>, Unreadable>) {
+        if let Some(artifact) = self.artifacts.get_mut(at) {
+            artifact.listed(text);
+        }
     }
 
     pub(super) fn measured(

@@ -7,7 +7,7 @@ use crate::json::Value;
 use crate::sync::api::{Answer, Body, Request, RequestKind, RunFiles, Target, operations};
 use crate::sync::ledger::{FileMark, Ledger};
 use crate::sync::report::{FileReport, FileStatus};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// The files of a run on their way.
@@ -15,7 +15,13 @@ use std::sync::Arc;
 pub(super) struct Files {
     files: Vec<Upload>,
     by_name: HashMap<String, usize>,
+    /// New; with what they hold known; with a URL. A run may have many files, so they stand in queues.
+    fresh: VecDeque<usize>,
+    ready: VecDeque<usize>,
+    placed: VecDeque<usize>,
+    measuring: usize,
     sending: usize,
+    unfinished: usize,
     asking: bool,
     /// Stored, and not yet told to the server in the run's streams.
     untold: Vec<String>,
@@ -64,65 +70,86 @@ impl Files {
         if self.by_name.contains_key(name) {
             return;
         }
-        let state = match is_contained(name) {
-            true => State::New,
-            false => {
-                State::Done(FileStatus::Refused("its name leads out of the run's files".into()))
+        let at = self.files.len();
+        self.by_name.insert(name.to_owned(), at);
+        let refused = FileStatus::Refused("its name leads out of the run's files".into());
+        self.files.push(Upload {
+            name: name.to_owned(),
+            content: content.clone(),
+            state: State::Done(refused),
+            size: 0,
+            md5: String::new(),
+            asked: 0,
+        });
+        match content {
+            _ if !is_contained(name) => {}
+            Content::Local(_) => self.set(at, State::New),
+            Content::Bytes(bytes) => {
+                let (measured, body) = (Measured::of(&bytes), Body::Bytes(bytes));
+                self.settle(at, measured.size, measured.md5_hex(), body, ledger);
             }
-        };
-        self.by_name.insert(name.to_owned(), self.files.len());
-        let (size, md5) = (0, String::new());
-        let mut file = Upload { name: name.to_owned(), content, state, size, md5, asked: 0 };
-        if let (Content::Bytes(bytes), State::New) = (&file.content, &file.state) {
-            let (measured, body) = (Measured::of(bytes), Body::Bytes(bytes.clone()));
-            file.settle(measured.size, measured.md5_hex(), body, ledger);
         }
-        self.untold.extend(file.to_tell_again(ledger));
-        self.files.push(file);
+    }
+
+    /// Puts a file into a state, and into the queue of those that are in it.
+    fn set(&mut self, at: usize, state: State) {
+        let Some(file) = self.files.get_mut(at) else { return };
+        match &file.state {
+            State::Measuring => self.measuring -= 1,
+            State::Sending(_) => self.sending -= 1,
+            State::Done(_) => self.unfinished += 1,
+            _ => {}
+        }
+        match &state {
+            State::New => self.fresh.push_back(at),
+            State::Ready(_) => self.ready.push_back(at),
+            State::Placed(..) => self.placed.push_back(at),
+            State::Measuring => self.measuring += 1,
+            State::Sending(_) => self.sending += 1,
+            State::Done(_) => self.unfinished -= 1,
+            State::Asked(_) => {}
+        }
+        file.state = state;
     }
 
     /// Looks again for files that were not there when a log that was being written named them.
     pub(super) fn look_again(&mut self) {
-        for file in &mut self.files {
-            if matches!(file.state, State::Done(FileStatus::Missing)) {
-                file.state = State::New;
+        for at in 0..self.files.len() {
+            let missing = |file: &Upload| matches!(file.state, State::Done(FileStatus::Missing));
+            if self.files.get(at).is_some_and(missing) {
+                self.set(at, State::New);
             }
         }
     }
 
     /// The next thing to do. With `all`, small batches are not waited with.
     pub(super) fn next(&mut self, all: bool) -> Option<FileStep> {
-        let measuring = |file: &Upload| matches!(file.state, State::Measuring);
-        if let Some(at) = self.files.iter().position(|file| matches!(file.state, State::New))
-            && self.files.iter().filter(|file| measuring(file)).count() < AT_ONCE
-            && let Some(file) = self.files.get_mut(at)
-            && let Content::Local(local) = &file.content
+        if self.measuring < AT_ONCE
+            && let Some(at) = self.fresh.pop_front()
+            && let Content::Local(local) = &self.files.get(at)?.content
         {
-            file.state = State::Measuring;
-            return Some(FileStep::Measure(at, local.clone()));
+            let local = local.clone();
+            self.set(at, State::Measuring);
+            return Some(FileStep::Measure(at, local));
         }
         if self.sending < AT_ONCE
-            && let Some(at) =
-                self.files.iter().position(|file| matches!(file.state, State::Placed(..)))
+            && let Some(at) = self.placed.pop_front()
         {
             return self.put(at);
         }
-        if self.asking || (all && self.files.iter().any(measuring)) {
+        let few = self.ready.len() < if all { 1 } else { BATCH };
+        if self.asking || few || (all && self.measuring > 0) {
             return None;
         }
-        let ready =
-            |(at, file): (usize, &Upload)| matches!(file.state, State::Ready(_)).then_some(at);
-        let ready: Vec<_> = self.files.iter().enumerate().filter_map(ready).take(BATCH).collect();
-        if ready.is_empty() || (!all && ready.len() < BATCH) {
-            return None;
-        }
+        let ready: Vec<_> = self.ready.drain(..self.ready.len().min(BATCH)).collect();
         let mut names = Vec::new();
         for &at in &ready {
             let Some(file) = self.files.get_mut(at) else { continue };
             names.push(file.name.clone());
             file.asked += 1;
-            if let State::Ready(body) = std::mem::replace(&mut file.state, State::New) {
-                file.state = State::Asked(body);
+            if let State::Ready(body) = &file.state {
+                let body = body.clone();
+                self.set(at, State::Asked(body));
             }
         }
         self.asking = true;
@@ -130,15 +157,10 @@ impl Files {
     }
 
     fn put(&mut self, at: usize) -> Option<FileStep> {
-        let file = self.files.get_mut(at)?;
-        let State::Placed(body, url, headers) = std::mem::replace(&mut file.state, State::New)
-        else {
-            return None;
-        };
-        file.state = State::Sending(body.clone());
-        self.sending += 1;
-        let (kind, target) = (RequestKind::Upload, Target::Signed(url));
-        Some(FileStep::Put(at, Request { kind, target, headers, body }))
+        let State::Placed(body, url, headers) = &self.files.get(at)?.state else { return None };
+        let (body, target, headers) = (body.clone(), Target::Signed(url.clone()), headers.clone());
+        self.set(at, State::Sending(body.clone()));
+        Some(FileStep::Put(at, Request { kind: RequestKind::Upload, target, headers, body }))
     }
 
     pub(super) fn measured(
@@ -147,17 +169,34 @@ impl Files {
         found: Result<Measured, Unreadable>,
         ledger: &Ledger,
     ) {
-        let Some(file) = self.files.get_mut(at) else { return };
         match found {
             Ok(found) => {
                 let body = Body::File { path: found.path.clone(), offset: 0, length: found.size };
-                file.settle(found.size, found.md5_hex(), body, ledger);
+                self.settle(at, found.size, found.md5_hex(), body, ledger);
             }
-            Err(Unreadable::Missing) => file.state = State::Done(FileStatus::Missing),
-            Err(Unreadable::Refused(why)) => file.state = State::Done(FileStatus::Refused(why)),
-            Err(Unreadable::Failed(why)) => file.state = State::Done(FileStatus::Failed(why)),
+            Err(Unreadable::Missing) => self.set(at, State::Done(FileStatus::Missing)),
+            Err(Unreadable::Refused(why)) => self.set(at, State::Done(FileStatus::Refused(why))),
+            Err(Unreadable::Failed(why)) => self.set(at, State::Done(FileStatus::Failed(why))),
         }
-        self.untold.extend(self.files.get(at).and_then(|file| file.to_tell_again(ledger)));
+    }
+
+    /// It is known what a file holds.
+    fn settle(&mut self, at: usize, size: u64, md5: String, body: Body, ledger: &Ledger) {
+        let Some(file) = self.files.get_mut(at) else { return };
+        let stored = ledger.files.get(&file.name);
+        let unchanged = stored.filter(|mark| mark.md5 == md5 && mark.size == size);
+        (file.size, file.md5) = (size, md5);
+        // An earlier sync may have been stopped before it could tell what it stored.
+        if unchanged.is_some_and(|mark| !mark.told) {
+            self.untold.push(file.name.clone());
+        }
+        self.set(
+            at,
+            match unchanged {
+                Some(_) => State::Done(FileStatus::Unchanged),
+                None => State::Ready(body),
+            },
+        );
     }
 
     /// The server has handed out URLs, or has not.
@@ -172,26 +211,24 @@ impl Files {
             Err(error) => (Vec::new(), BTreeMap::new(), Some(error)),
         };
         for &at in asked {
-            let Some(file) = self.files.get_mut(at) else { continue };
-            let State::Asked(body) = std::mem::replace(&mut file.state, State::New) else {
-                continue;
-            };
-            file.state = match (&error, urls.remove(&file.name).flatten()) {
+            let Some(file) = self.files.get(at) else { continue };
+            let State::Asked(body) = &file.state else { continue };
+            let state = match (&error, urls.remove(&file.name).flatten()) {
                 (Some(error), _) => State::Done(FileStatus::Failed(error.clone())),
-                (None, Some(url)) => State::Placed(body, url, headers.clone()),
+                (None, Some(url)) => State::Placed(body.clone(), url, headers.clone()),
                 (None, None) => {
                     State::Done(FileStatus::Failed("the server gave no URL for it".into()))
                 }
             };
+            self.set(at, state);
         }
     }
 
     /// The answer to an upload, or why there is none.
     pub(super) fn sent(&mut self, at: usize, answer: &Result<Answer, String>, ledger: &mut Ledger) {
-        self.sending = self.sending.saturating_sub(1);
-        let Some(file) = self.files.get_mut(at) else { return };
-        let State::Sending(body) = std::mem::replace(&mut file.state, State::New) else { return };
-        file.state = match answer {
+        let Some(file) = self.files.get(at) else { return };
+        let State::Sending(body) = &file.state else { return };
+        let state = match answer {
             Ok(answer) if answer.is_success() => {
                 let mark = FileMark { md5: file.md5.clone(), size: file.size, told: false };
                 ledger.files.insert(file.name.clone(), mark);
@@ -199,7 +236,7 @@ impl Files {
                 State::Done(FileStatus::Stored)
             }
             Ok(answer) if is_expired(answer.status) && file.asked < URLS_AT_MOST => {
-                State::Ready(body)
+                State::Ready(body.clone())
             }
             Ok(answer) => State::Done(FileStatus::Failed(format!(
                 "the upload was answered {}",
@@ -207,11 +244,12 @@ impl Files {
             ))),
             Err(reason) => State::Done(FileStatus::Failed(reason.clone())),
         };
+        self.set(at, state);
     }
 
     /// Whether nothing is left to do.
-    pub(super) fn is_done(&self) -> bool {
-        self.files.iter().all(|file| matches!(file.state, State::Done(_)))
+    pub(super) const fn is_done(&self) -> bool {
+        self.unfinished == 0
     }
 
     /// The names of files stored since the last call, which the run's streams are to tell.
@@ -234,24 +272,6 @@ impl Files {
             },
         };
         self.files.iter().map(report).collect()
-    }
-}
-
-impl Upload {
-    fn settle(&mut self, size: u64, md5: String, body: Body, ledger: &Ledger) {
-        let stored = ledger.files.get(&self.name);
-        self.state = match stored.is_some_and(|mark| mark.md5 == md5 && mark.size == size) {
-            true => State::Done(FileStatus::Unchanged),
-            false => State::Ready(body),
-        };
-        (self.size, self.md5) = (size, md5);
-    }
-
-    /// The name of a file that an earlier sync stored, and was stopped before it could tell.
-    fn to_tell_again(&self, ledger: &Ledger) -> Option<String> {
-        let unchanged = matches!(self.state, State::Done(FileStatus::Unchanged));
-        let told = ledger.files.get(&self.name).is_some_and(|mark| mark.told);
-        (unchanged && !told).then(|| self.name.clone())
     }
 }
 

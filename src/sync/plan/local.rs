@@ -57,3 +57,13 @@ pub enum Unreadable {
     /// It could not be read, and why.
     Failed(String),
 }
+
+impl Unreadable {
+    /// The reason, for people, of a file that a log names by this path.
+    pub(crate) fn reason(self, path: &str) -> String {
+        match self {
+            Self::Missing => format!("{path} is gone; name where it is now with --staging"),
+            Self::Refused(why) | Self::Failed(why) => why,
+        }
+    }
+}

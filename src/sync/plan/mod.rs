@@ -64,6 +64,8 @@ pub enum Step {
     Send(Request),
     /// Find out how large a file is, and its MD5.
     Measure(LocalFile),
+    /// Read a list of files, decompressed.
+    Read(LocalFile),
     /// Save [`Plan::ledger`]; on the disk, before this is answered, if it says so.
     Save {
         /// Whether it must be on the disk.
@@ -81,6 +83,8 @@ pub enum Outcome {
     Answer(Result<Answer, String>),
     /// What was found out about a file.
     Measured(Result<Measured, Unreadable>),
+    /// The text of a file.
+    Text(Result<Vec<u8>, Unreadable>),
     /// Whether the ledger was saved; if not, why.
     Saved(Result<(), String>),
     /// The number of the row, if the log has it.
@@ -163,6 +167,7 @@ enum Errands {
     Urls(Vec<usize>),
     MeasureFile(usize),
     Put(usize),
+    ListArtifact(usize),
     MeasureEntry(usize, usize),
     Artifact(usize, Errand),
     Alert,

@@ -25,6 +25,9 @@ impl Plan {
             (Errands::MeasureFile(at), Outcome::Measured(found)) => {
                 self.files.measured(at, found, &self.ledger);
             }
+            (Errands::ListArtifact(artifact), Outcome::Text(text)) => {
+                self.artifacts.listed(artifact, text);
+            }
             (Errands::MeasureEntry(artifact, entry), Outcome::Measured(found)) => {
                 self.artifacts.measured(artifact, entry, found);
             }

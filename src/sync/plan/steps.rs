@@ -54,6 +54,9 @@ impl Plan {
             None => {}
         }
         match self.artifacts.next(&self.ledger) {
+            Some(ArtifactStep::List { artifact, file }) => {
+                return Some((Errands::ListArtifact(artifact), Step::Read(file)));
+            }
             Some(ArtifactStep::Measure { artifact, entry, file }) => {
                 return Some((Errands::MeasureEntry(artifact, entry), Step::Measure(file)));
             }

@@ -1,7 +1,7 @@
 //! The manifest of an artifact: the list of its files, as JSON.
 
 use crate::json::Value;
-use crate::proto::wandb_internal::{ArtifactManifest, ArtifactManifestEntry};
+use crate::proto::wandb_internal::{ArtifactManifest, ArtifactManifestEntry, ExtraItem};
 use std::collections::BTreeMap;
 
 /// The text of a manifest. `refs` has what references to artifacts by client id were resolved to, `births`
@@ -30,6 +30,46 @@ pub(super) fn text(
     let mut text = Vec::new();
     value.write_json(&mut text);
     text
+}
+
+/// The entries in a list of them: one JSON object a line. The official client writes such a list beside the log
+/// when a manifest has more than 100,000 entries (`_write_artifact_manifest_file` in its `interface.py`).
+pub(crate) fn entries(text: &[u8]) -> Result<Vec<ArtifactManifestEntry>, String> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        path: String,
+        digest: String,
+        #[serde(rename = "ref")]
+        reference: Option<String>,
+        #[serde(rename = "birthArtifactID")]
+        birth_artifact_id: Option<String>,
+        size: Option<i64>,
+        #[serde(default)]
+        extra: BTreeMap<String, serde_json::Value>,
+        local_path: Option<String>,
+        #[serde(default)]
+        skip_cache: bool,
+    }
+    let lines = text.split(|byte| *byte == b'\n').enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
+    let entry = |(at, line): (usize, &[u8])| {
+        let line: Line =
+            serde_json::from_slice(line).map_err(|error| format!("line {}: {error}", at + 1))?;
+        let extra = line.extra.into_iter();
+        let extra = extra.map(|(key, value)| ExtraItem { key, value_json: value.to_string() });
+        Ok(ArtifactManifestEntry {
+            path: line.path,
+            digest: line.digest,
+            r#ref: line.reference.unwrap_or_default(),
+            size: line.size.unwrap_or(0),
+            local_path: line.local_path.unwrap_or_default(),
+            birth_artifact_id: line.birth_artifact_id.unwrap_or_default(),
+            skip_cache: line.skip_cache,
+            extra: extra.collect(),
+            ..ArtifactManifestEntry::default()
+        })
+    };
+    lines.map(entry).collect()
 }
 
 fn entry(
