@@ -4,7 +4,7 @@ use super::{Exit, finish, print_error, stdout, tell_damage};
 use crate::support::{count, shown};
 use serde::Serialize;
 use std::fmt::{Display, Write as _};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use wandb_offline::Result;
 use wandb_offline::log::find;
@@ -118,11 +118,10 @@ fn print<P: Serialize + Display, R: Serialize>(
             .map_err(Into::into)
             .and_then(|()| writeln!(out))
     } else {
-        let terminal = std::io::stdout().is_terminal();
         let mut text = plan.to_string();
         // Writing to a string does not fail.
         let _ = report.map(|report| report_text(&mut text, report));
-        let lines: Vec<_> = text.split('\n').map(|line| shown(line, terminal)).collect();
+        let lines: Vec<_> = text.split('\n').map(|line| shown(line)).collect();
         out.write_all(lines.join("\n").as_bytes())
     };
     printed.map_err(print_error)?;

@@ -5,7 +5,7 @@ use super::{Exit, finish, path_of, print_error, stdout, tell_empty};
 use crate::support::{count, shown};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use wandb_offline::Result;
 use wandb_offline::scrub::{Options, ScrubReport, scrub};
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             .map_err(Into::into)
             .and_then(|()| writeln!(out))
     } else {
-        out.write_all(text(&report, std::io::stdout().is_terminal()).as_bytes())
+        out.write_all(text(&report).as_bytes())
     };
     printed.map_err(print_error)?;
     finish(&mut out)?;
@@ -60,8 +60,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(if found || report.is_lossy() { Exit::Partly } else { Exit::Done })
 }
 
-fn text(report: &ScrubReport, terminal: bool) -> String {
-    let path = |path: &Path| shown(&path.display().to_string(), terminal);
+fn text(report: &ScrubReport) -> String {
+    let path = |path: &Path| shown(&path.display().to_string());
     let mut text = path(&report.input);
     match &report.output {
         Some(output) => text += &format!(" -> {}\n", path(output)),
@@ -77,7 +77,7 @@ fn text(report: &ScrubReport, terminal: bool) -> String {
     for secret in &report.secrets {
         // A line end within a name would look like a line of ours.
         let line = secret.to_string().replace('\n', "\\n");
-        let _ = writeln!(text, "  {}", shown(&line, terminal));
+        let _ = writeln!(text, "  {}", shown(&line));
     }
     let more = report.found - report.secrets.len() as u64;
     if more > 0 {
