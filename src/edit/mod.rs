@@ -69,7 +69,8 @@ use crate::error::{Error, Result};
 use crate::io::refuse_existing;
 use crate::log::{LogFile, LogWriter, Reader, locate};
 use crate::rewrite::{
-    Identity, Rendering, Rewriter, Staged, directory_name, files_in, run_id, with_slashes,
+    Identity, Rendering, Rewriter, Staged, directory_name, files_in, refuse_in_runs, run_id,
+    with_slashes,
 };
 use crate::wire::Malformed;
 use pass::Pass;
@@ -116,6 +117,7 @@ fn edit_run(log: &LogFile, output: &Path, options: &Options) -> Result<EditRepor
     let survey = Survey::of(open()?, options)?;
     let who = Who::of(&survey, &log.path, options)?;
     let directory = output.join(directory_name(log, survey.state.info(), who.id()));
+    refuse_in_runs(&directory, [log.path.as_path()])?;
     let mut pass = Pass::new(options, &survey, &who.new, who.old_id)?;
     let files = Files::of(log, &pass, options)?;
     if options.dry_run {

@@ -7,7 +7,7 @@ use crate::event::{EventView, SessionStatus, ValueView, What};
 use crate::io::{StagedDir, sync_dir};
 use crate::proto::tensorboard::Event;
 use crate::proto::tensorboard::event::What as Message;
-use crate::rewrite::{Contents, Fate, put_message, set_uint, splice};
+use crate::rewrite::{Contents, Fate, put_message, refuse_within, set_uint, splice};
 use crate::tfevents::{EventWriter, RawEvent, event_file_host};
 use crate::wire::{self, Malformed};
 use prost::Message as _;
@@ -40,6 +40,8 @@ impl EventPlan {
     /// When a file has changed so that it cannot be read any more, when something of that name exists, and
     /// when writing fails.
     pub fn write(&self, directory: impl AsRef<Path>) -> Result<EventReport> {
+        let dirs = self.scanned.iter().map(|attempt| attempt.path.as_path());
+        refuse_within(directory.as_ref(), dirs.filter(|path| path.is_dir()))?;
         let staged = StagedDir::new(directory.as_ref().to_owned())?;
         let mut report = EventReport {
             directory: PathBuf::new(),

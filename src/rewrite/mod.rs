@@ -21,7 +21,7 @@ mod staged;
 mod summary;
 mod template;
 
-pub(crate) use beside::{added, beside, is_run_dir, resolved};
+pub(crate) use beside::{added, beside, is_run_dir, refuse_in_runs, refuse_within, resolved};
 pub(crate) use contents::Contents;
 pub use damage::Damage;
 pub(crate) use files::with_slashes;

@@ -167,6 +167,21 @@ fn report_text(text: &mut String, report: &MergeReport) -> std::fmt::Result {
         let rows = count(*rows, "row");
         writeln!(text, "  left out: {rows} of segment {segment}, whose steps another has")?;
     }
+    if report.odd_steps > 0 {
+        let rows = count(report.odd_steps, "row");
+        writeln!(text, "  note: {rows} without a step that is a whole number from 0 on")?;
+        writeln!(
+            text,
+            "        (negative ones are as they were, others got the step behind the row before)"
+        )?;
+    }
+    if report.preemptings_left_out > 0 {
+        let records = count(report.preemptings_left_out, "record");
+        writeln!(
+            text,
+            "  left out: {records} that a segment was being preempted, for another goes on"
+        )?;
+    }
     if report.console_left_out > 0 {
         let records = count(report.console_left_out, "record");
         writeln!(text, "  left out: {records} of the console of ranks other than 0")?;
