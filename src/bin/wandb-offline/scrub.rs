@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use wandb_offline::Result;
-use wandb_offline::scrub::{Options, ScrubReport, scrub};
+use wandb_offline::scrub::{Options, ScrubReport, Unread, scrub};
 
 /// Make a copy of a run without the secrets in it: API keys, tokens, passwords, private keys, URLs with
 /// credentials.
@@ -89,10 +89,7 @@ fn text(report: &ScrubReport) -> String {
         let copied = count(report.files_copied, "file");
         text += &format!("  changed: {}; copied: {copied}\n", changed.join(", "));
     }
-    if report.files_binary > 0 {
-        let files = count(report.files_binary, "file");
-        text += &format!("  not looked into, for they hold no text: {files}\n");
-    }
+    text += &unread_text(report);
     if report.is_lossy() {
         let (bytes, records) =
             (count(report.gap_bytes, "byte"), count(report.undecodable, "record"));
@@ -100,6 +97,32 @@ fn text(report: &ScrubReport) -> String {
     }
     text
 }
+
+/// The files that were not looked into: those in which text may be come first.
+fn unread_text(report: &ScrubReport) -> String {
+    if report.files_unread_count == 0 {
+        return String::new();
+    }
+    let mut files: Vec<_> = report.files_unread.iter().collect();
+    files.sort_by_key(|file| file.kind);
+    let files_count = count(report.files_unread_count, "file");
+    let mut text = format!("  not looked into: {files_count}\n");
+    for file in files.iter().take(FILES_TOLD) {
+        let why = match file.kind {
+            Unread::Compressed => "compressed; look for secrets in it before you share it",
+            _ => "holds no text",
+        };
+        text += &format!("    {}: {why}\n", shown(&file.file));
+    }
+    let more = report.files_unread_count.saturating_sub(FILES_TOLD as u64);
+    if more > 0 {
+        text += &format!("    and {}\n", count(more, "more file"));
+    }
+    text
+}
+
+/// The report as JSON names them all.
+const FILES_TOLD: usize = 20;
 
 const EXIT_CODES: &str = "\
 Exit codes:
