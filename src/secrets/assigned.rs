@@ -66,6 +66,42 @@ impl<'a> Shapes<'a> {
         }
         Some(name.trim_matches(['"', '\'', ' ']))
     }
+
+    /// The name at a token. W&B's `config.yaml` has a line with the name in front of `value: ...`.
+    fn name_at(&self, token: &Range<usize>) -> &'a str {
+        let name = self.at(token.clone());
+        let before = self.at(0..token.start).trim_end_matches(' ');
+        if name != "value" || !before.ends_with('\n') {
+            return name;
+        }
+        let line = before.trim_end_matches('\n').rsplit('\n').next().unwrap_or_default();
+        line.trim().strip_suffix(':').unwrap_or(name)
+    }
+
+    /// Where the value stands that is assigned to the name at `token`.
+    fn value_behind(&self, token: &Range<usize>) -> Option<Range<usize>> {
+        let name = self.at(token.clone());
+        let rest = self.from(token.end);
+        let quoted = rest.trim_start_matches(['"', '\'', '\\']);
+        let bare = quoted.trim_start_matches(' ');
+        let after = match bare.strip_prefix(['=', ':']) {
+            Some(after) => after.trim_start_matches([' ', '\t']),
+            None if name.starts_with("--") => {
+                rest.strip_prefix(' ').filter(|v| !v.starts_with('-'))?
+            }
+            None => return None,
+        };
+        let opened = after.trim_start_matches('\\');
+        let (rest, value) = match opened.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+            Some(quote) => {
+                let rest = opened.get(1..)?;
+                (rest, short_run(rest, |c| c != quote && c != '\\' && c != '\n')?)
+            }
+            None => (after, short_run(after, |c| !is_delimiter(c) && c != '&')?),
+        };
+        let start = self.text.len() - rest.len();
+        Some(start..start + value.len())
+    }
 }
 
 /// How far in front of an item of a list its name may stand.
