@@ -42,7 +42,8 @@
 //!   defined and that have another name now get a definition of their own, and a pattern that no metric is
 //!   left for is dropped. Charts and the class labels of masks and boxes, in W&B's own part of the config,
 //!   follow. Media files keep their names, though those begin with the key: rows name them by
-//!   their path, and so does the server.
+//!   their path, and so does the server. What is nested in more than 32 keys has none of its own and goes where
+//!   the object goes that begins there.
 //! - **Rows that are dropped** take along the media files that no row names any more. If any row is dropped,
 //!   the summary is made anew of those that are kept, by the metric definitions; beyond that the values stand
 //!   that a program set itself, which are those that the rows it had do not explain. How long the run took

@@ -13,7 +13,7 @@
 //!   it was recorded, `_step` is shifted, and `_runtime` by as long as the segments before it ran. All else
 //!   in them stays byte for byte.
 //! - **Summary**: made anew of the rows that are kept, by the metric definitions; beyond that the values that
-//!   a program set itself.
+//!   a program set itself. What is nested in more than 32 keys is taken as a part of the object that begins there.
 //! - **Config**: the newest segment that has a key has its value. Where they differ the report says so.
 //!   `_wandb_offline` says which segments the run was made of.
 //! - **The run**: start and host of the oldest segment; name, notes, group, project of the newest that
