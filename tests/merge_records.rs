@@ -198,6 +198,16 @@ fn one_environment_and_one_telemetry_remain_and_a_preemption_is_told() {
 }
 
 #[test]
+fn prefixes_of_ranks_that_begin_each_other_are_refused() {
+    let mut segments = Segments::new();
+    (0..11).for_each(|_| segments.rows([0], "1"));
+    let ranks = |prefix| Ranks::new(&segments.paths, prefix, &Options::default());
+    let error = ranks("rank{n}").map(drop).unwrap_err().to_string();
+    assert!(error.contains(r#"makes "rank1" and "rank10""#), "{error}");
+    assert_eq!(ranks("rank{n}/").unwrap().ranks.len(), 11);
+}
+
+#[test]
 fn ranks_have_the_environment_of_the_first_and_odd_steps_are_counted() {
     let mut segments = Segments::new();
     for rank in 0..2 {

@@ -42,6 +42,7 @@
 mod attempt;
 mod carry;
 mod draw;
+mod event_later;
 mod event_write;
 mod events;
 mod files;

@@ -97,7 +97,8 @@ impl Ranks {
             rows: rank.rows.history().rows(),
             steps: rank.extent().recorded,
         });
-        let ranks = ranks.collect();
+        let ranks: Vec<PlannedRank> = ranks.collect();
+        refuse_ambiguous(&ranks)?;
         let run_id = options.new_id.clone().unwrap_or_else(|| first.run_id().to_owned());
         Ok(Self { run_id, ranks, scanned, hard_links: options.hard_links })
     }
@@ -350,6 +351,21 @@ impl<'a> Join<'a> {
         let runtime = self.plan.scanned.first().map_or(0.0, |rank| rank.runtimes().1);
         self.carrier.end(&summary, runtime)
     }
+}
+
+/// Fails if one prefix begins another, for then keys of two ranks may be one: `1` + `1x` and `11` + `x`.
+fn refuse_ambiguous(ranks: &[PlannedRank]) -> Result<()> {
+    let mut prefixes: Vec<_> = ranks.iter().map(|rank| rank.prefix.as_str()).collect();
+    prefixes.sort_unstable();
+    for (one, next) in prefixes.iter().zip(prefixes.iter().skip(1)) {
+        if next.starts_with(one) {
+            let reason = format!(
+                "makes {one:?} and {next:?}, of which one begins the other; put a / behind {{n}}"
+            );
+            return Err(Error::setting("rank-prefix", reason));
+        }
+    }
+    Ok(())
 }
 
 /// A path with a prefix in front of its first element.

@@ -1,7 +1,7 @@
 //! `wandb-offline merge`: the segments of a run as one run directory.
 
-use super::{Exit, finish, print_error, stdout, tell_damage};
-use crate::support::{count, shown};
+use super::{Exit, PROGRAM, finish, print_error, stdout, tell_damage};
+use crate::support::{complain, count, shown};
 use serde::Serialize;
 use std::fmt::{Display, Write as _};
 use std::io::Write;
@@ -11,7 +11,7 @@ use wandb_offline::log::find;
 use wandb_offline::merge::{
     Damage, EventPlan, EventReport, MergeReport, Options, Overlap, Plan, Ranks, Steps,
 };
-use wandb_offline::tfevents::{discover, is_event_file};
+use wandb_offline::tfevents::{SkipReason, Skipped, discover, is_event_file};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = RULES)]
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         let plan = EventPlan::new(&args.segments, &options(args))?;
         let report = output.map(|output| plan.write(output)).transpose()?;
         print(&plan, report.as_ref(), event_report_text, args.json)?;
-        return Ok(tell_all(plan.damage()));
+        return Ok(tell_unreadable(&plan).max(tell_all(plan.damage())));
     }
     let plan = Plan::new(&args.segments, &options(args))?;
     let report = output.map(|output| plan.write(output)).transpose()?;
@@ -126,6 +126,17 @@ fn print<P: Serialize + Display, R: Serialize>(
     };
     printed.map_err(print_error)?;
     finish(&mut out)
+}
+
+fn tell_unreadable(plan: &EventPlan) -> Exit {
+    let mut exit = Exit::Done;
+    for Skipped { path, reason, .. } in plan.unreadable() {
+        if let SkipReason::Unreadable(error) = reason {
+            complain(PROGRAM, &format!("not looked into: {error}: {}", path.display()));
+        }
+        exit = Exit::Partly;
+    }
+    exit
 }
 
 fn tell_all<'a>(damage: impl Iterator<Item = (&'a Path, &'a Damage)>) -> Exit {
