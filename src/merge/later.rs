@@ -16,12 +16,14 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// What takes a row: its record, the step it states, and the step it has in the merged run.
-pub(super) type Take<'t> = dyn FnMut(&RawRecord<'_>, Option<i64>, i64) -> Result<()> + 't;
+pub(super) type Take<'t> = Visit<'t, ()>;
+
+type Visit<'t, T> = dyn FnMut(&RawRecord<'_>, Option<i64>, i64) -> Result<T> + 't;
 
 /// The rows of a segment, from range to range.
 #[derive(Debug)]
 pub(super) enum LaterRows {
-    InOrder(Forward),
+    InOrder(Box<Forward>),
     Sorted(Sorted),
 }
 
@@ -38,7 +40,7 @@ impl LaterRows {
         let reader = Reader::options().lenient(true).open(log)?;
         let rows = Rows { reader, steps: RowSteps::default(), offset };
         Ok(if in_order {
-            Self::InOrder(Forward { rows, held: None })
+            Self::InOrder(Box::new(Forward { rows, held: None }))
         } else {
             Self::Sorted(Sorted::new(rows, ranges, scratch)?)
         })
@@ -63,10 +65,7 @@ struct Rows {
 
 impl Rows {
     /// Hands over the rows that are well formed, until one of them says to stop.
-    fn each(
-        &mut self,
-        visit: &mut dyn FnMut(&RawRecord<'_>, Option<i64>, i64) -> Result<bool>,
-    ) -> Result<()> {
+    fn each(&mut self, visit: &mut Visit<'_, bool>) -> Result<()> {
         while let Some(record) = self.reader.next_record()? {
             let Ok(Some(body)) = record.body() else { continue };
             if body.kind != RecordKind::History {

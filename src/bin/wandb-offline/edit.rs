@@ -251,7 +251,7 @@ fn print(report: &EditReport, args: &Args, out: &mut impl Write) -> Result<()> {
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = report_text(&mut text, report);
-        let lines: Vec<_> = text.split('\n').map(|line| shown(line)).collect();
+        let lines: Vec<_> = text.split('\n').map(shown).collect();
         out.write_all(lines.join("\n").as_bytes())
     };
     printed.map_err(print_error)

@@ -171,7 +171,7 @@ impl Write for Stdout {
         let mut done = 0;
         for chunk in bytes.utf8_chunks() {
             let (valid, invalid) = (chunk.valid(), chunk.invalid());
-            let lines: Vec<_> = valid.split('\n').map(|line| support::shown(line)).collect();
+            let lines: Vec<_> = valid.split('\n').map(support::shown).collect();
             self.stdout.write_all(lines.join("\n").as_bytes())?;
             done += valid.len();
             // The beginning of a character whose rest comes with the next call.

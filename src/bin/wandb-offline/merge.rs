@@ -121,7 +121,7 @@ fn print<P: Serialize + Display, R: Serialize>(
         let mut text = plan.to_string();
         // Writing to a string does not fail.
         let _ = report.map(|report| report_text(&mut text, report));
-        let lines: Vec<_> = text.split('\n').map(|line| shown(line)).collect();
+        let lines: Vec<_> = text.split('\n').map(shown).collect();
         out.write_all(lines.join("\n").as_bytes())
     };
     printed.map_err(print_error)?;
