@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use wandb_offline::{edit, log, merge, recover, scrub, split};
+use wandb_offline::{edit, merge, recover, scrub, split};
 
 /// Two segments of a run, in `root/wandb`.
 fn segments() -> (tempfile::TempDir, Vec<PathBuf>) {
@@ -135,7 +135,7 @@ fn what_a_killed_recovery_leaves_is_no_run_and_in_nobodys_way() {
 
     fs::remove_file(&pipe).unwrap();
     fs::write(&pipe, bytes).unwrap();
-    assert_eq!(log::find(root.path()).0.len(), 1, "what is left is no run");
+    assert_eq!(wandb_offline::log::find(root.path()).0.len(), 1, "what is left is no run");
     let report = recover::recover(&dir, &recover::Options::default()).unwrap();
     assert!(report.output.join("run-r.wandb").is_file());
     assert!(left.is_dir(), "and might be another process's");
