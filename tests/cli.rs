@@ -245,6 +245,55 @@ fn a_reader_that_closes_the_pipe_is_no_failure() {
     assert!(child.wait().expect("ends").success());
 }
 
+#[test]
+fn what_a_terminal_would_obey_is_escaped_in_text_also_for_a_pipe() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let hostile = "a\x1b[31m\x07\u{9b}b\u{202e}c\nd\r";
+    let writer = wandb_offline::Writer::options()
+        .dir(folder.path())
+        .name(hostile)
+        .notes(hostile)
+        .config([(hostile, hostile)])
+        .expect("config")
+        .create()
+        .expect("a run");
+    writer.log([(hostile, hostile)]).expect("a row");
+    writer.summary_set("seen", hostile).expect("a summary");
+    writer.finish().expect("ends");
+    let log = writer.path().display().to_string();
+    // The directory, too, is called what its owner likes.
+    let odd = folder.path().join("odd\x1b[1m");
+    std::fs::create_dir(&odd).expect("writable");
+    let copy = odd.join("run-x.wandb");
+    std::fs::copy(writer.path(), &copy).expect("copies");
+    let mut bytes = std::fs::read(&copy).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    std::fs::write(&copy, bytes).expect("writable");
+    let root = folder.path().display().to_string();
+    let copy = copy.display().to_string();
+    for args in [
+        &["info", &log][..],
+        &["ls", &root],
+        &["tail", &log, &copy],
+        &["cat", &copy],
+        &["verify", &root],
+        &["scrub", "--dry-run", &log],
+        &["recover", "--dry-run", &copy],
+        &["edit", "--dry-run", "--name", "x", &log],
+        &["merge", "--plan", &root],
+    ] {
+        let (out, err, _) = run(args);
+        let obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        // Data is data: JSON escapes what it must, and the rest is as it was logged.
+        let out = if args[0] == "cat" { String::new() } else { out };
+        let raw: Vec<_> =
+            [&out, &err].iter().flat_map(|text| text.chars()).filter(|c| obeyed(*c)).collect();
+        assert!(raw.is_empty(), "{args:?}: {raw:?}\n{out:?}\n{err:?}");
+        assert!(!(out + &err).is_empty(), "{args:?}");
+    }
+}
+
 fn run(args: &[&str]) -> (String, String, i32) {
     let output = command(args).output().expect("the program runs");
     let text = |bytes| String::from_utf8(bytes).expect("text");

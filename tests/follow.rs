@@ -108,6 +108,63 @@ fn another_file_a_shorter_one_and_other_bytes_are_told_and_read_from_the_start()
 }
 
 #[test]
+fn a_copy_that_begins_with_what_was_read_goes_on_where_it_was() {
+    let log = fs::read(fixture("0.31.0/killed")).unwrap();
+    let want: Vec<_> = whole(&log).into_iter().map(|(_, payload)| payload).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let (path, other) = (dir.path().join("run-x.wandb"), dir.path().join("other"));
+    fs::write(&path, &log[..1]).unwrap();
+    let (mut follower, mut got) = (Follower::new(&path), Vec::new());
+    for length in (1..log.len()).step_by(7919).chain([log.len()]) {
+        // As rsync does it: another file gets the name.
+        fs::write(&other, &log[..length]).unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert_eq!(take(&mut follower, &mut got), News::Nothing, "{length} bytes");
+        // And as scp does it: the file is emptied, and filled again in pieces.
+        let piece = length.div_ceil(3);
+        fs::write(&path, "").unwrap();
+        for part in log[..length].chunks(piece) {
+            assert_eq!(take(&mut follower, &mut got), News::Nothing, "{length} bytes");
+            append(&path, part);
+        }
+    }
+    assert_eq!(take(&mut follower, &mut got), News::Nothing);
+    assert!(got == want, "{} records of {}", got.len(), want.len());
+}
+
+#[test]
+fn a_copy_that_differs_behind_its_first_bytes_is_told() {
+    let log = fs::read(fixture("0.31.0/killed")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (path, other) = (dir.path().join("run-x.wandb"), dir.path().join("other"));
+    let all = whole(&log).len();
+    // The same run, but for a record in the middle.
+    let ends: Vec<_> = whole(&log).iter().map(|(end, _)| *end as usize).collect();
+    let parts = [&log[..ends[9]], &log[ends[10]..], &log[ends[9]..ends[12]]];
+    let differs = parts.concat();
+    let start = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let (mut follower, mut got) = (Follower::new(&path), Vec::new());
+        take(&mut follower, &mut got);
+        assert_eq!(got.len(), all);
+        follower
+    };
+    let mut follower = start(&log);
+    fs::write(&other, &differs).unwrap();
+    fs::rename(&other, &path).unwrap();
+    let mut got = Vec::new();
+    assert_eq!(take(&mut follower, &mut got), News::Replaced(Replaced::OtherFile));
+
+    // One that stays short is another one, too.
+    let mut follower = start(&log);
+    fs::write(&path, &log[..50_000]).unwrap();
+    assert_eq!(take(&mut follower, &mut got), News::Nothing, "it may grow");
+    assert_eq!(take(&mut follower, &mut got), News::Replaced(Replaced::Truncated));
+    take(&mut follower, &mut got);
+    assert_eq!(got.len(), whole(&log[..50_000]).len(), "from its start");
+}
+
+#[test]
 fn bytes_that_come_late_are_waited_for_and_not_taken_for_damage() {
     let log = fs::read(fixture("0.31.0/basic")).unwrap();
     let dir = tempfile::tempdir().unwrap();

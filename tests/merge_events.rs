@@ -147,6 +147,42 @@ fn runs_of_one_name_belong_together_and_the_first_value_says_what_it_is() {
 
 #[cfg(feature = "cli")]
 #[test]
+fn an_older_attempt_gives_the_values_between_many_newer_ones() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = |name: &str| root.path().join(name);
+    attempt(&dir("old"), 0, None, &[("a", 0..=100, 1.0), ("b", 0..=100, 1.0)]);
+    let mut paths = vec![dir("old")];
+    for (i, step) in (10..=90).step_by(10).enumerate() {
+        let name = format!("new{step}");
+        attempt(&dir(&name), 1 + i as u32, None, &[("a", step..=step, 2.0)]);
+        paths.push(dir(&name));
+    }
+    let plan = EventPlan::new(&paths, &Options::default()).unwrap();
+    let report = plan.write(dir("merged")).unwrap();
+    assert_eq!((report.values, report.left_out), (202, 9));
+    let spans = spans(&dir("merged"));
+    let mut want = vec!["a 0-9:1".to_owned()];
+    for step in (10..=90).step_by(10) {
+        want.push(format!("a {step}-{step}:2"));
+        want.push(format!("a {}-{}:1", step + 1, if step == 90 { 100 } else { step + 9 }));
+    }
+    want.push("b 0-100:1".into());
+    assert_eq!(spans, want);
+}
+
+#[test]
+fn what_is_named_twice_or_within_another_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let (a, b) = (root.path().join("a"), root.path().join("b"));
+    attempt(&a, 0, None, &[("x", 0..=1, 1.0)]);
+    attempt(&b, 1, None, &[("x", 2..=3, 1.0)]);
+    for paths in [vec![a.clone(), b.clone(), a.clone()], vec![a.clone(), root.path().to_owned()]] {
+        let error = EventPlan::new(&paths, &Options::default()).unwrap_err().to_string();
+        assert!(error.starts_with("all in it is in "), "{error}");
+    }
+}
+
+#[test]
 fn the_program_takes_event_files_for_attempts() {
     let dir = tempfile::tempdir().unwrap();
     let fixture = "fixtures/tensorboard/tensorboardX/restart_overlap/events.out.tfevents";

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use wandb_offline::log::LogWriter;
 use wandb_offline::proto::wandb_internal as pb;
 use wandb_offline::record::RecordKind;
-use wandb_offline::scrub::{Options, ScrubReport, scrub};
+use wandb_offline::scrub::{Options, ScrubReport, Unread, scrub};
 use wandb_offline::secrets::SecretScanner;
 use wandb_offline::{Reader, run};
 
@@ -136,7 +136,7 @@ fn no_secret_is_left_in_the_copy_and_the_run_is_as_it_was() {
     assert_eq!(args[..2], ["--token", "[scrubbed github token]"]);
     let lines: Vec<_> = state.console().lines().map(|line| line.text()).collect();
     assert_eq!(lines, ["logging in with [scrubbed wandb api key]", "epoch 1"]);
-    assert_eq!((report.found, report.files_changed, report.files_binary), (9, 4, 1));
+    assert_eq!((report.found, report.files_changed, report.files_unread_count), (9, 4, 1));
     assert_eq!(report.records_changed, 5, "run, environment, two of the console, a row");
 }
 
@@ -310,4 +310,68 @@ fn a_file_that_is_in_the_way_of_the_copy_is_told_and_not_left_out() {
     fs::write(dir.join("log.part"), "precious").expect("writable");
     let error = scrub(&dir, &Options::default()).expect_err("its name is taken").to_string();
     assert!(error.starts_with("the copy has another file of this name"), "{error}");
+}
+
+#[test]
+fn text_in_utf16_is_scrubbed_and_what_is_not_looked_into_is_named() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let dir = leaky(root.path());
+    let file = |name: &str| dir.join("files").join(name);
+    let text = format!("Clé\r\nWANDB_API_KEY={KEY}\r\n");
+    let wide = |text: &str, unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+        units.flat_map(unit).collect()
+    };
+    fs::write(file("little.txt"), wide(&text, u16::to_le_bytes)).expect("writable");
+    fs::write(file("big.txt"), wide(&text, u16::to_be_bytes)).expect("writable");
+    fs::write(file("clean.txt"), wide("nothing", u16::to_le_bytes)).expect("writable");
+    fs::write(file("env.gz"), b"\x1f\x8b\x08rest").expect("writable");
+    fs::write(file("env.zst"), b"\x28\xb5\x2f\xfd").expect("writable");
+    fs::write(file("env.zip"), b"PK\x03\x04rest").expect("writable");
+    let mut tar = vec![b'x'; 257];
+    tar.extend_from_slice(b"ustar\x0000 and so on");
+    fs::write(file("code.tar"), tar).expect("writable");
+    fs::write(file("a.bin"), [1, 0, 2]).expect("writable");
+    let report = scrubbed(&dir);
+    let unread: Vec<_> =
+        report.files_unread.iter().map(|one| (one.file.as_str(), one.kind)).collect();
+    for name in ["env.gz", "env.zst", "env.zip", "code.tar"] {
+        assert!(unread.contains(&(&format!("files/{name}"), Unread::Compressed)), "{unread:?}");
+    }
+    assert!(unread.contains(&("files/a.bin", Unread::Binary)), "{unread:?}");
+    assert!(!unread.iter().any(|(name, _)| name.ends_with(".txt")), "{unread:?}");
+    let copy = report.output.expect("a copy").join("files");
+    let want = text.replace(KEY, "[scrubbed wandb api key]");
+    let read = |name: &str| fs::read(copy.join(name)).expect("readable");
+    assert_eq!(read("little.txt"), wide(&want, u16::to_le_bytes));
+    assert_eq!(read("big.txt"), wide(&want, u16::to_be_bytes));
+    assert_eq!(read("clean.txt"), wide("nothing", u16::to_le_bytes));
+}
+
+#[test]
+fn a_key_that_colours_split_is_found_in_console_output_and_files() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let dir = leaky(root.path());
+    let (head, tail) = KEY.split_at(13);
+    let line =
+        format!("\x1b[32mkey\x1b[0m: {head}\x1b[1;31m{tail}\x1b[0m!\nplain \x1b[33m{KEY}\x1b[m\n");
+    fs::write(dir.join("files/colours.log"), &line).expect("writable");
+    let copy = scrubbed(&dir).output.expect("a copy");
+    let got = fs::read_to_string(copy.join("files/colours.log")).expect("readable");
+    let mark = "[scrubbed wandb api key]";
+    assert_eq!(got, format!("\x1b[32mkey\x1b[0m: {mark}\x1b[0m!\nplain \x1b[33m{mark}\x1b[m\n"));
+}
+
+#[test]
+fn no_secret_is_seen_in_what_training_logs_say_every_day() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let dir = leaky(root.path());
+    let text = "num_memory_tokens:\n  - 128\ntokens:\n  - 4096\ncommit:\n  - 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b\n\
+        run_ids:\n  - a1b2c3d4\n  - z9y8x7w6\nmysql -u root -p\nhttps://discord.com/channels/12/34567890123456789012345\n\
+        \x1b[32mloss\x1b[0m: 0.25 sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n";
+    fs::write(dir.join("files/everyday.log"), text).expect("writable");
+    let report = scrubbed(&dir);
+    let of_file =
+        report.secrets.iter().filter(|one| one.file.as_deref() == Some("files/everyday.log"));
+    assert_eq!(of_file.count(), 0, "{:?}", report.secrets);
 }

@@ -77,6 +77,29 @@ fn a_run_is_followed_from_before_its_log_is_there_to_its_end() {
 }
 
 #[test]
+fn rows_of_a_log_that_a_copy_takes_the_place_of_are_shown_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, other) = (dir.path().join("run-x.wandb"), dir.path().join("other"));
+    let log = fs::read(fixture("basic")).unwrap();
+    fs::write(&path, &log[..100]).unwrap();
+    let mut child = follow(&["--json", "--interval", "0.01", &path.display().to_string()]);
+    for end in (700..log.len()).step_by(700).chain([log.len()]) {
+        fs::write(&other, &log[..end]).unwrap();
+        fs::rename(&other, &path).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(|line| line.unwrap());
+    let rows = lines.filter(|line| !line.contains("\"state\""));
+    let steps: Vec<_> = rows
+        .map(|line| serde_json::from_str::<serde_json::Value>(&line).expect("JSON"))
+        .map(|row| row["step"].as_i64().expect("a step"))
+        .collect();
+    assert!(child.wait().unwrap().success());
+    assert!(steps.is_sorted_by(|a, b| a < b), "each row once, in order: {steps:?}");
+    assert_eq!(steps.last(), Some(&15));
+}
+
+#[test]
 fn a_run_that_was_silent_for_too_long_is_taken_for_crashed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run-x.wandb");

@@ -172,7 +172,7 @@ fn print(report: &ConvertReport, options: &Options, json: bool) -> io::Result<()
         serde_json::to_writer_pretty(&mut out, report)?;
         writeln!(out)?;
     } else {
-        out.write_all(text(report, options, out.is_terminal()).as_bytes())?;
+        out.write_all(text(report, options).as_bytes())?;
     }
     out.flush()
 }
@@ -221,7 +221,7 @@ fn watched(conversion: Conversion<'_>) -> ConvertReport {
     );
     let report = conversion.run(&|progress| match progress {
         Progress::Read(bytes) => bar.inc(bytes),
-        Progress::Done(run) => bar.set_message(shown(&run.name, true)),
+        Progress::Done(run) => bar.set_message(shown(&run.name)),
         _ => {}
     });
     bar.finish_and_clear();
@@ -248,29 +248,24 @@ fn followed(logdirs: &[PathBuf], options: &Options, every: Duration) -> Result<C
     follow(logdirs, options, every, &mut |time| stopped.recv_timeout(time).is_ok(), &tell)
 }
 
-fn text(report: &ConvertReport, options: &Options, terminal: bool) -> String {
+fn text(report: &ConvertReport, options: &Options) -> String {
     let mut text = String::new();
     for run in &report.runs {
         if run.status != RunStatus::Failed {
             // Writing to a string does not fail.
-            let _ = run_text(&mut text, run, options, terminal);
+            let _ = run_text(&mut text, run, options);
         }
     }
     text
 }
 
-fn run_text(
-    text: &mut String,
-    run: &RunReport,
-    options: &Options,
-    terminal: bool,
-) -> std::fmt::Result {
-    let name = shown(&run.name, terminal);
+fn run_text(text: &mut String, run: &RunReport, options: &Options) -> std::fmt::Result {
+    let name = shown(&run.name);
     let Some(directory) = &run.directory else {
         writeln!(text, "{name}: nothing to convert")?;
-        return damage_text(text, run, terminal);
+        return damage_text(text, run);
     };
-    let directory = shown(&directory.display().to_string(), terminal);
+    let directory = shown(&directory.display().to_string());
     let would = if options.dry_run { "would become " } else { "" };
     writeln!(text, "{name} -> {would}{directory}")?;
     writeln!(
@@ -300,25 +295,25 @@ fn run_text(
     if run.hparams > 0 {
         writeln!(text, "  carried: {} hyperparameters as config", run.hparams)?;
     }
-    changes_text(text, run, terminal)?;
+    changes_text(text, run)?;
     for left_out in &run.left_out {
-        let what = shown(&left_out.what, terminal);
+        let what = shown(&left_out.what);
         let colon = if what.is_empty() { "" } else { ": " };
         writeln!(text, "  left out: {} {}{colon}{what}", left_out.count, left_out.reason)?;
     }
-    damage_text(text, run, terminal)
+    damage_text(text, run)
 }
 
 /// What is there but not as it was logged.
-fn changes_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Result {
+fn changes_text(text: &mut String, run: &RunReport) -> std::fmt::Result {
     for folded in &run.folded {
-        writeln!(text, "  changed: its hyperparameters come from {}", shown(folded, terminal))?;
+        writeln!(text, "  changed: its hyperparameters come from {}", shown(folded))?;
     }
     if run.counted_steps {
         writeln!(text, "  changed: _step counts rows, global_step is TensorBoard's step")?;
     }
     for rename in &run.renamed {
-        let (tag, key) = (shown(&rename.tag, terminal), shown(&rename.key, terminal));
+        let (tag, key) = (shown(&rename.tag), shown(&rename.key));
         writeln!(text, "  changed: tag \"{tag}\" has the key \"{key}\"")?;
     }
     if run.rebinned > 0 {
@@ -358,14 +353,14 @@ fn changes_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt:
     Ok(())
 }
 
-fn damage_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Result {
+fn damage_text(text: &mut String, run: &RunReport) -> std::fmt::Result {
     for unreadable in &run.unreadable {
-        let file = shown(&unreadable.file.display().to_string(), terminal);
+        let file = shown(&unreadable.file.display().to_string());
         writeln!(text, "  unreadable: {}: {file}", unreadable.error)?;
     }
     for damage in &run.damage {
-        let file = shown(&damage.file.display().to_string(), terminal);
-        let (offset, length, what) = (damage.offset, damage.length, shown(&damage.what, terminal));
+        let file = shown(&damage.file.display().to_string());
+        let (offset, length, what) = (damage.offset, damage.length, shown(&damage.what));
         writeln!(text, "  damaged: {length} bytes from byte {offset} on: {what}: {file}")?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::limits::Limits;
 use crate::record::{HistoryView, ItemValue, KeyRule, RecordKind, join_key, split_key};
-use crate::rewrite::{Fate, Item, Leaves, RESERVED, TRACKED, put_item};
+use crate::rewrite::{Fate, Item, KEY_DEPTH, Leaves, RESERVED, TRACKED, put_item};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -22,7 +22,7 @@ pub(super) enum Place {
 /// The key of a value inside an object is the path to it; the rule is asked for all of it first, then for
 /// what leads there, from the longest part on, and the first answer that is another than the question
 /// counts. A key is kept if any of these is. What is below a media object, such as `_type` and `path`, is no
-/// key: it goes where the object goes.
+/// key: it goes where the object goes; nor is what is nested deeper than [`KEY_DEPTH`].
 #[derive(Debug)]
 pub(super) struct KeyMap<'r> {
     rule: &'r KeyRule,
@@ -63,9 +63,6 @@ impl<'r> KeyMap<'r> {
         path: &[&str],
         medium: impl FnOnce() -> Option<usize>,
     ) -> Result<&Place> {
-        if path.len() > DEPTH {
-            return Ok(&Place::Same);
-        }
         let joined = join_key(path.iter().copied());
         if !self.places.contains_key(&joined) {
             let place = match path.first() {
@@ -89,7 +86,7 @@ impl<'r> KeyMap<'r> {
         let path = split_key(name);
         let path: Vec<_> = path.iter().map(String::as_str).collect();
         let is_reserved = path.first().is_some_and(|first| RESERVED.contains(first));
-        let is_fixed = is_reserved || path.len() > DEPTH;
+        let is_fixed = is_reserved || path.len() > KEY_DEPTH;
         let new = match if is_fixed { Place::Same } else { self.ask(&path, None)? } {
             Place::Same => Some(name.to_owned()),
             Place::Gone => None,
@@ -121,8 +118,8 @@ impl<'r> KeyMap<'r> {
                     "key {name:?} would get an empty name: {new:?}"
                 )));
             }
-            if to.len() > DEPTH {
-                let reason = format!("key {name:?} would be nested deeper than {DEPTH}");
+            if to.len() > KEY_DEPTH {
+                let reason = format!("key {name:?} would be nested deeper than {KEY_DEPTH}");
                 return Err(Error::misuse(reason));
             }
             if to.first().is_some_and(|first| RESERVED.contains(&first.as_str())) {
@@ -184,10 +181,12 @@ impl<'r> KeyMap<'r> {
         item: &Item<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Fate, Stop> {
-        let path: Vec<_> = item.view.path.elements().take(DEPTH + 1).collect();
-        let otherwise = match self.place(&path, || media.around(&path))? {
+        let whole: Vec<_> = item.view.path.elements().collect();
+        let (path, below) = whole.split_at(whole.len().min(KEY_DEPTH));
+        let otherwise = match self.place(path, || media.around(path))? {
             Place::At(to) => {
-                item.put_with_path(to.iter().map(String::as_str), out)?;
+                let to = to.iter().map(String::as_str);
+                item.put_with_path(to.chain(below.iter().copied()), out)?;
                 return Ok(Fate::Drop);
             }
             // Of an object that is not kept something in it may be.
@@ -195,8 +194,8 @@ impl<'r> KeyMap<'r> {
             Place::Same => Fate::Keep,
         };
         match item.view.value {
-            ItemValue::Json(text) if text.starts_with('{') => {
-                let places = self.places_in(kind, &path, text, otherwise == Fate::Drop)?;
+            ItemValue::Json(text) if text.starts_with('{') && path.len() < KEY_DEPTH => {
+                let places = self.places_in(kind, path, text, otherwise == Fate::Drop)?;
                 if places.is_none() {
                     return Ok(otherwise);
                 }
@@ -275,10 +274,13 @@ impl<'m> Media<'m> {
     }
 }
 
-/// The values of an object that are no objects, or media, or empty ones, by path.
+/// The values of an object that are no objects, or media, or empty ones, or too deep to have a key of their own,
+/// by path.
 fn walk<'v>(value: &'v Value, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, &'v Value)>) {
     match value {
-        Value::Object(members) if !members.is_empty() && !members.contains_key(TYPE) => {
+        Value::Object(members)
+            if path.len() < KEY_DEPTH && !members.is_empty() && !members.contains_key(TYPE) =>
+        {
             for (key, value) in members {
                 path.push(key.clone());
                 walk(value, path, found);
@@ -288,9 +290,6 @@ fn walk<'v>(value: &'v Value, path: &mut Vec<String>, found: &mut Vec<(Vec<Strin
         value => found.push((path.clone(), value)),
     }
 }
-
-/// Keys nested deeper are left alone, as everywhere in this crate.
-const DEPTH: usize = 128;
 
 /// What every media object has.
 pub(super) const TYPE: &str = "_type";

@@ -42,7 +42,8 @@
 //!   defined and that have another name now get a definition of their own, and a pattern that no metric is
 //!   left for is dropped. Charts and the class labels of masks and boxes, in W&B's own part of the config,
 //!   follow. Media files keep their names, though those begin with the key: rows name them by
-//!   their path, and so does the server.
+//!   their path, and so does the server. What is nested in more than 32 keys has none of its own and goes where
+//!   the object goes that begins there.
 //! - **Rows that are dropped** take along the media files that no row names any more. If any row is dropped,
 //!   the summary is made anew of those that are kept, by the metric definitions; beyond that the values stand
 //!   that a program set itself, which are those that the rows it had do not explain. How long the run took
@@ -69,7 +70,8 @@ use crate::error::{Error, Result};
 use crate::io::refuse_existing;
 use crate::log::{LogFile, LogWriter, Reader, locate};
 use crate::rewrite::{
-    Identity, Rendering, Rewriter, Staged, directory_name, files_in, run_id, with_slashes,
+    Identity, Rendering, Rewriter, Staged, directory_name, files_in, refuse_in_runs, run_id,
+    with_slashes,
 };
 use crate::wire::Malformed;
 use pass::Pass;
@@ -116,6 +118,7 @@ fn edit_run(log: &LogFile, output: &Path, options: &Options) -> Result<EditRepor
     let survey = Survey::of(open()?, options)?;
     let who = Who::of(&survey, &log.path, options)?;
     let directory = output.join(directory_name(log, survey.state.info(), who.id()));
+    refuse_in_runs(&directory, [log.path.as_path()])?;
     let mut pass = Pass::new(options, &survey, &who.new, who.old_id)?;
     let files = Files::of(log, &pass, options)?;
     if options.dry_run {

@@ -6,12 +6,17 @@
 //! written in. For the same reason damage, or zeroes where a record should be, are only believed when they
 //! are still there at a second look; and a length that claims more than there is, only as long as the file
 //! changes between two looks.
+//!
+//! What copies logs from another machine (`rsync`, `scp`) puts another file in the place of the one that was
+//! read, or writes it anew from its start. If that begins with the records that were read, reading goes on
+//! behind them; and as long as it is too short for that, begins alike and changes, it is waited for.
 
 use super::{Compression, Framed, GapReport, Sniff, Unpacked, skip};
 use crate::error::{Error, Result};
 use crate::framing::{Decoder, Span, Tail};
 use crate::limits::Limits;
 use std::fs::{self, File, Metadata};
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -34,7 +39,7 @@ pub enum News<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Replaced {
-    /// Another file has its name.
+    /// Another file has its name, with other records.
     OtherFile,
     /// It is shorter than what was read of it.
     Truncated,
@@ -91,6 +96,10 @@ pub(crate) struct Growing<D> {
     seen: Option<Seen>,
     /// The first bytes of the file.
     head: Vec<u8>,
+    /// All records so far.
+    digest: Digest,
+    /// The file, as it was found too short to hold them.
+    too_short: Option<Seen>,
     changed: Option<Instant>,
     span: Span,
     payload: Vec<u8>,
@@ -101,8 +110,25 @@ pub(crate) struct Growing<D> {
 /// A reader of what there is beyond the last record.
 type Attempt<D> = Box<Framed<D, Unpacked<File>>>;
 
-/// A file opened behind its last record, what the system says of it, and its first bytes.
-type Opened = (Unpacked<File>, Metadata, Vec<u8>);
+/// A file opened behind its last record.
+struct Opened {
+    source: Unpacked<File>,
+    found: Metadata,
+    /// Its first bytes.
+    head: Vec<u8>,
+}
+
+/// What a look at the file says of the records that were read from it.
+enum Verdict {
+    Same,
+    /// They are not there, but may be on their way.
+    Coming,
+    Other(Replaced),
+}
+
+/// Tells a row of records from others, without keeping them.
+#[derive(Clone, Debug, Default)]
+struct Digest(DefaultHasher);
 
 /// What tells a file from others and from what it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +155,8 @@ impl<D: Decoder + Clone> Growing<D> {
             at_rest: false,
             seen: None,
             head: Vec::new(),
+            digest: Digest::default(),
+            too_short: None,
             changed: None,
             span: Span { offset: 0, length: 0 },
             payload: Vec::new(),
@@ -162,6 +190,7 @@ impl<D: Decoder + Clone> Growing<D> {
         self.span = span;
         self.payload.clear();
         self.payload.extend_from_slice(payload);
+        self.digest.add(span, payload);
         self.decoder = decoder.clone();
         self.take_gaps(attempt.gaps(), true);
         self.attempt = Some(attempt);
@@ -182,7 +211,7 @@ impl<D: Decoder + Clone> Growing<D> {
 
     /// Whether the next look at the file may find something new even if it does not change.
     pub(crate) const fn in_doubt(&self) -> bool {
-        self.in_doubt || self.unfinished
+        self.in_doubt || self.unfinished || self.too_short.is_some()
     }
 
     /// For how long nothing was written, as far as that can be told; `None` without a file.
@@ -207,10 +236,17 @@ impl<D: Decoder + Clone> Growing<D> {
     /// Looks whether the file has changed, and begins to read it then.
     fn look(&mut self) -> Result<News<Attempt<D>>> {
         let opened = self.open().map_err(|error| Error::io("read", &self.path, error))?;
-        let Some((source, found, head)) = opened else { return Ok(News::Nothing) };
-        if let Some(replaced) = self.compare(&found, &head) {
-            self.restart();
-            return Ok(News::Replaced(replaced));
+        let Some(Opened { source, found, head }) = opened else { return Ok(News::Nothing) };
+        match self.compare(&found, &head)? {
+            Verdict::Same => self.too_short = None,
+            Verdict::Coming => {
+                self.too_short = Some(Seen::of(&found));
+                return Ok(News::Nothing);
+            }
+            Verdict::Other(replaced) => {
+                self.restart();
+                return Ok(News::Replaced(replaced));
+            }
         }
         self.again = self.at_rest || self.seen == Some(Seen::of(&found));
         self.unfinished = false;
@@ -223,8 +259,7 @@ impl<D: Decoder + Clone> Growing<D> {
         Ok(News::Record(Box::new(attempt)))
     }
 
-    /// The file behind its last record, what the system says of it, and its first bytes; `None` if it is not
-    /// there, or as it was when its end was met.
+    /// The file behind its last record; `None` if it is not there, or as it was when its end was met.
     fn open(&self) -> io::Result<Option<Opened>> {
         let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let mut file = match fs::metadata(&self.path) {
@@ -256,24 +291,54 @@ impl<D: Decoder + Clone> Growing<D> {
             skip(&mut source, position)?;
             source
         };
-        Ok(Some((source, found, head)))
+        Ok(Some(Opened { source, found, head }))
     }
 
-    /// Whether this is another file than the one that was read.
-    fn compare(&self, found: &Metadata, head: &[u8]) -> Option<Replaced> {
-        let (before, read) = (self.seen?, self.decoder.position());
+    /// Whether this is the file that was read, or one that begins with the same records.
+    fn compare(&self, found: &Metadata, head: &[u8]) -> Result<Verdict> {
+        let Some(before) = self.seen else { return Ok(Verdict::Same) };
+        let (now, read) = (Seen::of(found), self.decoder.position());
         // Of what was not read as a record, bytes may have been missing. (Positions in compressed files are
         // not those of their bytes, but further on.)
         let proven = self.head.len().min(usize::try_from(read).unwrap_or(usize::MAX));
-        if before.id != Seen::of(found).id {
-            Some(Replaced::OtherFile)
-        } else if found.len() < read && (self.sniff)(head) == Compression::Plain {
-            Some(Replaced::Truncated)
-        } else if head.get(..proven) != self.head.get(..proven) {
-            Some(Replaced::Rewritten)
-        } else {
-            None
+        let too_short = now.length < read && (self.sniff)(head) == Compression::Plain;
+        let common = if too_short { proven.min(head.len()) } else { proven };
+        let alike = head.get(..common) == self.head.get(..common);
+        if alike && too_short && self.too_short != Some(now) {
+            return Ok(Verdict::Coming);
         }
+        let doubtful = before.id != now.id || self.too_short.is_some();
+        if alike && !too_short && (!doubtful || self.begins_as_read()?) {
+            return Ok(Verdict::Same);
+        }
+        Ok(Verdict::Other(if before.id != now.id {
+            Replaced::OtherFile
+        } else if too_short {
+            Replaced::Truncated
+        } else {
+            Replaced::Rewritten
+        }))
+    }
+
+    /// Whether the file begins with the records that were read.
+    fn begins_as_read(&self) -> Result<bool> {
+        let file = File::open(&self.path).map_err(|error| Error::io("read", &self.path, error))?;
+        let source = Unpacked::new(file, self.sniff);
+        let mut records = Framed::new(self.fresh.clone(), source, &self.limits)
+            .named(&self.path)
+            .lenient(true)
+            .following(true);
+        let mut digest = Digest::default();
+        while records.decoder().position() < self.decoder.position() {
+            match records.next_record() {
+                Ok(Some((span, payload))) => digest.add(span, payload),
+                Ok(None) => return Ok(false),
+                // It is no log.
+                Err(error) if error.is_corrupt() => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(digest == self.digest)
     }
 
     fn note(&mut self, found: &Metadata, head: Vec<u8>) {
@@ -292,6 +357,7 @@ impl<D: Decoder + Clone> Growing<D> {
     fn restart(&mut self) {
         self.decoder = self.fresh.clone();
         (self.seen, self.in_doubt, self.unfinished) = (None, false, false);
+        (self.digest, self.too_short) = (Digest::default(), None);
         self.head.clear();
     }
 
@@ -303,6 +369,20 @@ impl<D: Decoder + Clone> Growing<D> {
             self.gaps.add(*gap);
         }
         self.gaps_known = gaps.count();
+    }
+}
+
+impl Digest {
+    fn add(&mut self, span: Span, payload: &[u8]) {
+        self.0.write_u64(span.offset);
+        self.0.write_u64(span.length);
+        self.0.write(payload);
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.finish() == other.0.finish()
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! What is written stands under a hidden name beside its destination until then, so that nobody takes
 //! half of it for all of it, and is removed when it is given up. A process that is killed leaves it
-//! behind; its name begins with `.tmp-`, and neither this crate's search for runs nor W&B's looks at it.
+//! behind; its name begins with `.tmp-`, and neither this crate's search for runs nor W&B's looks at it. The
+//! log in it is called `log.part` until it is whole, so that who looks there all the same takes it for no run. The
+//! next process makes a place of its own, and leaves alone what may be that of another one that still runs.
 
 use crate::error::{Error, Result};
 use std::fs::{self, File};
@@ -41,6 +43,18 @@ impl StagedDir {
     /// What it is going to be called.
     pub(crate) fn destination(&self) -> &Path {
         &self.destination
+    }
+
+    /// The log in it, as long as it is being written.
+    pub(crate) fn unfinished_log(&self) -> PathBuf {
+        self.path().join(PART)
+    }
+
+    /// Gives the log in it, which is whole now, its name.
+    pub(crate) fn name_log(&self, name: &Path) -> Result<()> {
+        let log = self.path().join(name);
+        fs::rename(self.unfinished_log(), &log)
+            .map_err(|error| Error::io("rename a file to", log, error))
     }
 
     /// Gives the directory its name, which nothing must have taken in the meantime.
@@ -145,6 +159,7 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
 }
 
 const PREFIX: &str = ".tmp-";
+const PART: &str = "log.part";
 
 #[cfg(test)]
 mod tests {

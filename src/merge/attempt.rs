@@ -4,7 +4,7 @@ use super::place::StepRange;
 use crate::error::{Error, Result};
 use crate::event::{EventView, SessionStatus, What};
 use crate::rewrite::Damage;
-use crate::tfevents::{EventReader, RawEvent, RunFiles, discover};
+use crate::tfevents::{EventReader, RawEvent, RunFiles, Skipped, discover};
 use crate::wire::{Fields, WireValue};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ pub(super) struct Attempt {
     pub(super) path: PathBuf,
     /// By their names in the log directory.
     pub(super) runs: BTreeMap<String, EventRun>,
+    /// Directories that were not looked into.
+    pub(super) skipped: Vec<Skipped>,
 }
 
 /// A run of an attempt.
@@ -87,7 +89,7 @@ impl Attempt {
         if runs.is_empty() {
             return Err(Error::misuse("no event file here").at(path));
         }
-        Ok(Self { path: path.to_owned(), runs })
+        Ok(Self { path: path.to_owned(), runs, skipped: found.skipped })
     }
 
     /// When its first event was written.

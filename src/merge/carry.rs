@@ -18,51 +18,78 @@ pub(super) struct Carrier<'a> {
     pub(super) kept: RunState,
     /// The last definition of each metric.
     definitions: HashMap<Vec<u8>, Vec<u8>>,
+    /// How many records say that a segment was being preempted, behind which another one goes on.
+    pub(super) preemptings: u64,
     /// What the run ends with.
     last: Vec<(RecordKind, Vec<u8>)>,
     body: Vec<u8>,
 }
 
+/// Where a record comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source<'a> {
+    /// The files that have another name now.
+    pub(super) renames: &'a Renames,
+    /// Whether the run ends as this segment does.
+    pub(super) is_last: bool,
+    /// Whether the run's environment is that of this segment.
+    pub(super) has_machine: bool,
+}
+
 impl<'a> Carrier<'a> {
     pub(super) fn new(log: &'a mut Rewriter) -> Self {
-        let (kept, definitions) = (RunState::default(), HashMap::new());
-        Self { log, kept, definitions, last: Vec::new(), body: Vec::new() }
+        Self {
+            log,
+            kept: RunState::default(),
+            definitions: HashMap::new(),
+            preemptings: 0,
+            last: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
-    /// Who wrote it, as the newest segment says, and what run it is.
+    /// Who wrote it, as the newest segment says, what run it is, and what the clients say of themselves.
     pub(super) fn head(&mut self, head: &Head<'_>) -> Result<()> {
         let mut headers = head.segments.iter().rev().filter_map(|segment| segment.header.as_ref());
         if let Some(header) = headers.next() {
             self.log.add(RecordKind::Header, header)?;
         }
-        self.log.add(RecordKind::Run, &head.run_record()?)
+        self.log.add(RecordKind::Run, &head.run_record()?)?;
+        let telemetry = head.telemetry()?;
+        if telemetry.is_empty() { Ok(()) } else { self.log.add(RecordKind::Telemetry, &telemetry) }
     }
 
-    /// Takes what is no row. `is_last` says whether the run ends as the segment it is from does.
+    /// Takes what is no row.
     pub(super) fn take(
         &mut self,
         record: &RawRecord<'_>,
         kind: RecordKind,
         body: &[u8],
-        renames: &Renames,
-        is_last: bool,
+        of: &Source<'_>,
     ) -> Result<()> {
         match kind {
             // They are made anew.
-            RecordKind::Header | RecordKind::Run | RecordKind::Summary => Ok(()),
+            RecordKind::Header | RecordKind::Run | RecordKind::Summary | RecordKind::Telemetry => {
+                Ok(())
+            }
             RecordKind::Exit | RecordKind::Final | RecordKind::Footer => {
-                if is_last {
+                if of.is_last {
                     self.last.push((kind, body.to_vec()));
                 }
                 Ok(())
             }
-            RecordKind::Preempting if !is_last => Ok(()),
+            RecordKind::Preempting if !of.is_last => {
+                self.preemptings += 1;
+                Ok(())
+            }
+            // Those of a log are merged by who reads them, and then all lists would be there twice.
+            RecordKind::Environment if !of.has_machine => Ok(()),
             RecordKind::Metric if self.is_news(body) => self.log.keep(record),
             RecordKind::Metric => Ok(()),
             RecordKind::Config => self.config(record, body),
-            RecordKind::Files if !renames.is_empty() => {
+            RecordKind::Files if !of.renames.is_empty() => {
                 self.body.clear();
-                match renames.splice_files(body, &mut self.body) {
+                match of.renames.splice_files(body, &mut self.body) {
                     Ok(true) => self.log.replace(record, &self.body),
                     _ => self.log.keep(record),
                 }

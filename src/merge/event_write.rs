@@ -1,18 +1,20 @@
 //! Writing a merged TensorBoard log directory.
 
 use super::attempt::{EventRun, METADATA, metadata, walk};
+use super::event_later::LaterEvents;
 use super::events::{EventPlan, PlannedRun, PlannedTag, TagPart};
 use crate::error::{Error, Result};
 use crate::event::{EventView, SessionStatus, ValueView, What};
 use crate::io::{StagedDir, sync_dir};
 use crate::proto::tensorboard::Event;
 use crate::proto::tensorboard::event::What as Message;
-use crate::rewrite::{Contents, Fate, put_message, set_uint, splice};
+use crate::rewrite::{Contents, Fate, put_message, refuse_within, set_uint, splice};
 use crate::tfevents::{EventWriter, RawEvent, event_file_host};
 use crate::wire::{self, Malformed};
 use prost::Message as _;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +42,8 @@ impl EventPlan {
     /// When a file has changed so that it cannot be read any more, when something of that name exists, and
     /// when writing fails.
     pub fn write(&self, directory: impl AsRef<Path>) -> Result<EventReport> {
+        let dirs = self.scanned.iter().map(|attempt| attempt.path.as_path());
+        refuse_within(directory.as_ref(), dirs.filter(|path| path.is_dir()))?;
         let staged = StagedDir::new(directory.as_ref().to_owned())?;
         let mut report = EventReport {
             directory: PathBuf::new(),
@@ -81,7 +85,7 @@ impl EventPlan {
         };
         merge.version(self.attempts.iter().find_map(|attempt| attempt.start_time))?;
         let rounds = run.tags.iter().map(|tag| tag.parts.len()).max().unwrap_or(0).max(1);
-        let mut told = vec![false; runs.len()];
+        let mut later = BTreeMap::new();
         for round in 0..rounds {
             for (i, (of, offset)) in runs.iter().enumerate() {
                 let Some(of) = of else { continue };
@@ -90,9 +94,17 @@ impl EventPlan {
                     Some((tag.tag.clone(), *part))
                 };
                 let parts: BTreeMap<_, _> = run.tags.iter().filter_map(parts).collect();
-                let others = told.get_mut(i).is_some_and(|told| !std::mem::replace(told, true));
-                if others || !parts.is_empty() {
-                    merge.pass(of, &Pass { offset: *offset, parts, others })?;
+                let pass = Pass { offset: *offset, parts, others: round == 0 };
+                if pass.others {
+                    merge.pass(of, &pass)?;
+                } else if !pass.parts.is_empty() {
+                    let rows = match later.entry(i) {
+                        Entry::Occupied(rows) => rows.into_mut(),
+                        Entry::Vacant(free) => free.insert(later_events(run, of, i, *offset, dir)?),
+                    };
+                    rows.round(round, |place, event, raw| {
+                        merge.values(of, &pass, place, event, raw)
+                    })?;
                 }
             }
         }
@@ -109,7 +121,28 @@ impl EventPlan {
     }
 }
 
-/// One reading of the run of an attempt.
+/// Reads the run of attempt `i` for the rounds behind the first.
+fn later_events(
+    run: &PlannedRun,
+    of: &EventRun,
+    i: usize,
+    offset: i64,
+    scratch: &Path,
+) -> Result<LaterEvents> {
+    let parts = run.tags.iter().map(|tag| {
+        let rounds = tag.parts.iter().enumerate().skip(1);
+        let own = rounds.filter(|(_, part)| part.attempt == i + 1);
+        (tag.tag.as_str(), own.map(|(round, part)| (part.steps, round)).collect::<Vec<_>>())
+    });
+    let parts: HashMap<_, _> = parts.filter(|(_, rounds)| !rounds.is_empty()).collect();
+    LaterEvents::read(of, scratch, |tag, step| {
+        let (step, rounds) = (step.saturating_add(offset), parts.get(tag)?);
+        let place = rounds.partition_point(|(steps, _)| steps.last < step);
+        rounds.get(place).filter(|(steps, _)| steps.has(step)).map(|(_, round)| *round)
+    })
+}
+
+/// One reading of the run of an attempt, or of a part of its events.
 struct Pass {
     offset: i64,
     /// The steps that are taken of each tag.

@@ -5,6 +5,7 @@ use super::options::{Options, Overlap, Steps};
 use super::place::{Extent, Placement, StepRange, place, share};
 use crate::error::{Error, ErrorKind, Result};
 use crate::rewrite::Damage;
+use crate::tfevents::{SkipReason, Skipped};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -84,9 +85,10 @@ impl EventPlan {
     /// `options` those for steps and overlaps count.
     ///
     /// # Errors
-    /// When there are not two of them, when the options do not fit them, and when a file cannot be read.
+    /// When there are not two of them, or one is within another, when the options do not fit them, and when a file cannot be read.
     /// Damage is no error.
     pub fn new(paths: &[impl AsRef<Path>], options: &Options) -> Result<Self> {
+        refuse_shared(paths)?;
         let scanned: Result<Vec<_>> =
             paths.iter().map(|path| Attempt::read(path.as_ref())).collect();
         let mut scanned = scanned?;
@@ -115,11 +117,39 @@ impl EventPlan {
         Ok(Self { attempts, runs, scanned })
     }
 
+    /// Directories that could not be looked into.
+    pub fn unreadable(&self) -> impl Iterator<Item = &Skipped> {
+        let skipped = self.scanned.iter().flat_map(|attempt| &attempt.skipped);
+        skipped.filter(|skipped| skipped.reason != SkipReason::Loop)
+    }
+
     /// What could not be read of each file.
     pub fn damage(&self) -> impl Iterator<Item = (&Path, &Damage)> {
         let runs = self.scanned.iter().flat_map(|attempt| attempt.runs.values());
         runs.flat_map(|run| &run.damage).map(|(file, damage)| (file.as_path(), damage))
     }
+}
+
+/// Fails if one of the paths is, or is within, another one, for then the same events would come twice.
+fn refuse_shared(paths: &[impl AsRef<Path>]) -> Result<()> {
+    let found = paths.iter().map(|path| {
+        let path = path.as_ref();
+        let found = path.canonicalize().map_err(|error| Error::io("read", path, error))?;
+        Ok((found, path))
+    });
+    let mut found = found.collect::<Result<Vec<_>>>()?;
+    // What is within a path comes right behind it.
+    found.sort();
+    for ((a, outer), (b, inner)) in found.iter().zip(found.iter().skip(1)) {
+        if b.starts_with(a) {
+            let reason = format!(
+                "all in it is in {} too, which is also to be merged; name one of both",
+                outer.display()
+            );
+            return Err(Error::misuse(reason).at(inner));
+        }
+    }
+    Ok(())
 }
 
 fn planned((attempt, placement): (&Attempt, &Placement)) -> PlannedAttempt {

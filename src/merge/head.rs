@@ -1,6 +1,7 @@
 //! Who the merged run is: one run record made of those of all segments.
 
 use super::segment::Segment;
+use super::telemetry::Telemetry;
 use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::proto::wandb_internal::RunRecord;
@@ -51,6 +52,20 @@ pub(super) struct Head<'a> {
 }
 
 impl Head<'_> {
+    /// The body of one telemetry record that says what those of all segments do; empty if there are none.
+    pub(super) fn telemetry(&self) -> Result<Vec<u8>> {
+        let (mut all, mut body) = (Telemetry::default(), Vec::new());
+        let merged = self.segments.iter().try_for_each(|segment| {
+            body.clear();
+            segment.telemetry.put(&mut body)?;
+            all.add(&body)
+        });
+        body.clear();
+        let put = merged.and_then(|()| all.put(&mut body));
+        put.map_err(|error: Malformed| Error::misuse(error.to_string()))?;
+        Ok(body)
+    }
+
     /// The body of the merged run's record: that of the oldest segment, with what later ones say about
     /// names, project and notes, the tags and the config of all, and where it all came from.
     pub(super) fn run_record(&self) -> Result<Vec<u8>> {

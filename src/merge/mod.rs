@@ -13,11 +13,13 @@
 //!   it was recorded, `_step` is shifted, and `_runtime` by as long as the segments before it ran. All else
 //!   in them stays byte for byte.
 //! - **Summary**: made anew of the rows that are kept, by the metric definitions; beyond that the values that
-//!   a program set itself.
+//!   a program set itself. What is nested in more than 32 keys is taken as a part of the object that begins there.
 //! - **Config**: the newest segment that has a key has its value. Where they differ the report says so.
 //!   `_wandb_offline` says which segments the run was made of.
-//! - **The run**: start and machine of the oldest segment; name, notes, group, project of the newest that
-//!   has one; the tags of all; the end of the newest.
+//! - **The run**: start and host of the oldest segment; name, notes, group, project of the newest that
+//!   has one; the tags of all; the end of the newest. Its environment (program, arguments, hardware) is that of
+//!   the newest segment that tells one, as W&B has it after the segments were uploaded one by one; their
+//!   telemetry is one record. That a segment was being preempted is told in the report, for the run went on.
 //! - **Files**: all of them, the same content once. If several have one name, the newest keeps it, and rows
 //!   that name an older one name it anew.
 //! - **Everything else** (console, system metrics, artifacts, alerts, kinds yet unknown): as it is, one segment
@@ -40,17 +42,21 @@
 mod attempt;
 mod carry;
 mod draw;
+mod event_later;
 mod event_write;
 mod events;
 mod files;
 mod head;
+mod later;
 mod options;
+mod pass;
 mod place;
 mod plan;
 mod ranks;
 mod row;
 mod segment;
 mod summary;
+mod telemetry;
 mod write;
 
 pub use crate::rewrite::Damage;

@@ -1,6 +1,6 @@
 //! The ranks of a distributed job, each of which logged a run of its own, as one run.
 
-use super::carry::{Carrier, NOWHERE};
+use super::carry::{Carrier, NOWHERE, Source};
 use super::files::{Renames, place};
 use super::head::{self, Head};
 use super::options::Options;
@@ -14,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{HistoryView, RawRecord, RecordKind};
-use crate::rewrite::{Damage, Fate, Rewriter, RowSteps, Staged, set_bytes, splice, splice_items};
+use crate::rewrite::{
+    Damage, Fate, Rewriter, RowSteps, Staged, refuse_in_runs, set_bytes, splice, splice_items,
+};
 use crate::wire::{self, Malformed};
 use serde::Serialize;
 use std::fmt;
@@ -24,9 +26,9 @@ use std::path::{Path, PathBuf};
 ///
 /// Rows of one step become one row, in which every key has its rank in front of it (`rank1/loss`); its
 /// `_runtime` and `_timestamp` are those of the lowest rank that has the step. The run, its config, its
-/// metric definitions (for the keys of every rank) and its console are those of rank 0. System metrics of the
-/// others get a label as W&B gives them in such jobs (`cpu/l:rank1`). Files, artifacts, alerts and
-/// environments of all are carried.
+/// metric definitions (for the keys of every rank), its environment and its console are those of rank 0. System
+/// metrics of the others get a label as W&B gives them in such jobs (`cpu/l:rank1`). Files, artifacts and
+/// alerts of all are carried.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct Ranks {
@@ -95,7 +97,8 @@ impl Ranks {
             rows: rank.rows.history().rows(),
             steps: rank.extent().recorded,
         });
-        let ranks = ranks.collect();
+        let ranks: Vec<PlannedRank> = ranks.collect();
+        refuse_ambiguous(&ranks)?;
         let run_id = options.new_id.clone().unwrap_or_else(|| first.run_id().to_owned());
         Ok(Self { run_id, ranks, scanned, hard_links: options.hard_links })
     }
@@ -110,6 +113,7 @@ impl Ranks {
     /// # Errors
     /// As for [`Plan::write`](super::Plan::write).
     pub fn write(&self, directory: impl AsRef<Path>) -> Result<MergeReport> {
+        refuse_in_runs(directory.as_ref(), self.scanned.iter().map(|of| of.log.as_path()))?;
         let mut staged = Staged::run(directory.as_ref(), &self.run_id)?;
         let (mut renames, mut renamed_files, mut files) = (Vec::new(), Vec::new(), 0);
         if let Some(dir) = &mut staged.files {
@@ -127,7 +131,8 @@ impl Ranks {
         let mut join = Join::new(self, &renames, &mut staged.log);
         join.carrier.head(&head)?;
         join.run()?;
-        let (rows, console_left_out) = (join.rows, join.console_left_out);
+        let Join { rows, odd_steps, console_left_out, carrier, .. } = join;
+        let preemptings_left_out = carrier.preemptings;
         let proven = staged.prove()?;
         let written = proven.written();
         Ok(MergeReport {
@@ -135,6 +140,8 @@ impl Ranks {
             run_id: self.run_id.clone(),
             rows,
             rows_left_out: vec![0; self.ranks.len()],
+            odd_steps,
+            preemptings_left_out,
             console_left_out,
             config_conflicts,
             renamed_files,
@@ -173,6 +180,7 @@ struct Join<'a> {
     renames: &'a [Renames],
     carrier: Carrier<'a>,
     rows: u64,
+    odd_steps: u64,
     console_left_out: u64,
     body: Vec<u8>,
 }
@@ -180,7 +188,15 @@ struct Join<'a> {
 impl<'a> Join<'a> {
     fn new(plan: &'a Ranks, renames: &'a [Renames], log: &'a mut Rewriter) -> Self {
         let carrier = Carrier::new(log);
-        Self { plan, renames, carrier, rows: 0, console_left_out: 0, body: Vec::new() }
+        Self {
+            plan,
+            renames,
+            carrier,
+            rows: 0,
+            odd_steps: 0,
+            console_left_out: 0,
+            body: Vec::new(),
+        }
     }
 
     fn run(&mut self) -> Result<()> {
@@ -214,6 +230,7 @@ impl<'a> Join<'a> {
             if body.kind == RecordKind::History {
                 let view = HistoryView::new(&body.message);
                 let Ok(stated) = view.check().and_then(|()| view.step()) else { continue };
+                self.odd_steps += u64::from(stated.is_none_or(|stated| stated < 0));
                 rank.row = Some((rank.steps.next(stated), body.message.into_owned()));
                 return Ok(());
             }
@@ -276,7 +293,7 @@ impl<'a> Join<'a> {
         let Some(renames) = self.renames.get(number) else { return Ok(()) };
         match kind {
             RecordKind::Metric if number == 0 => self.define(body),
-            RecordKind::Metric | RecordKind::Config | RecordKind::Telemetry if number > 0 => Ok(()),
+            RecordKind::Metric | RecordKind::Config if number > 0 => Ok(()),
             RecordKind::Output | RecordKind::OutputRaw | RecordKind::OutputLogger if number > 0 => {
                 self.console_left_out += 1;
                 Ok(())
@@ -291,7 +308,11 @@ impl<'a> Join<'a> {
                 .map_err(|error: Malformed| record.malformed(error))?;
                 self.carrier.log.replace(record, &labelled)
             }
-            _ => self.carrier.take(record, kind, body, renames, number == 0),
+            _ => {
+                let is_first = number == 0;
+                let source = Source { renames, is_last: is_first, has_machine: is_first };
+                self.carrier.take(record, kind, body, &source)
+            }
         }
     }
 
@@ -330,6 +351,21 @@ impl<'a> Join<'a> {
         let runtime = self.plan.scanned.first().map_or(0.0, |rank| rank.runtimes().1);
         self.carrier.end(&summary, runtime)
     }
+}
+
+/// Fails if one prefix begins another, for then keys of two ranks may be one: `1` + `1x` and `11` + `x`.
+fn refuse_ambiguous(ranks: &[PlannedRank]) -> Result<()> {
+    let mut prefixes: Vec<_> = ranks.iter().map(|rank| rank.prefix.as_str()).collect();
+    prefixes.sort_unstable();
+    for (one, next) in prefixes.iter().zip(prefixes.iter().skip(1)) {
+        if next.starts_with(one) {
+            let reason = format!(
+                "makes {one:?} and {next:?}, of which one begins the other; put a / behind {{n}}"
+            );
+            return Err(Error::setting("rank-prefix", reason));
+        }
+    }
+    Ok(())
 }
 
 /// A path with a prefix in front of its first element.

@@ -1,11 +1,12 @@
 //! One segment, read once to know what is in it.
 
 use super::place::{Extent, StepRange};
+use super::telemetry::Telemetry;
 use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::log::{LogFile, Reader};
-use crate::record::{RawRecord, RecordKind};
-use crate::rewrite::{Damage, run_id};
+use crate::record::{HistoryView, RawRecord, RecordKind};
+use crate::rewrite::{Damage, RowSteps, run_id};
 use crate::run::RunState;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,10 @@ pub(super) struct Segment {
     /// The body of its header record, and that of its first run record.
     pub(super) header: Option<Vec<u8>>,
     pub(super) run: Option<Vec<u8>>,
+    pub(super) telemetry: Telemetry,
+    /// Whether no row has a lower step than one before it.
+    pub(super) in_order: bool,
+    steps: RowSteps,
     /// `_runtime` of its first row.
     first_runtime: Option<f64>,
     starting_step: Option<i64>,
@@ -44,6 +49,9 @@ impl Segment {
             rows: RunState::default(),
             header: None,
             run: None,
+            telemetry: Telemetry::default(),
+            in_order: true,
+            steps: RowSteps::default(),
             first_runtime: None,
             starting_step: starting_step(path)?,
             damage: Damage::default(),
@@ -64,12 +72,19 @@ impl Segment {
         match body.kind {
             RecordKind::History => {
                 self.rows.apply(record)?;
+                let stated = HistoryView::new(&body.message).step();
+                let step = self.steps.next(stated.map_err(|error| record.malformed(error))?);
+                self.in_order &= self.steps.highest() == Some(step);
                 if self.first_runtime.is_none() {
                     self.first_runtime = self.rows.history().last_runtime();
                 }
                 return Ok(());
             }
             RecordKind::Metric => self.rows.apply(record)?,
+            RecordKind::Telemetry => {
+                let added = self.telemetry.add(&body.message);
+                added.map_err(|error| record.malformed(error))?;
+            }
             _ => {}
         }
         self.state.apply(record)?;

@@ -1,19 +1,22 @@
 //! Writing the merged run.
 
-use super::carry::Carrier;
+use super::carry::{Carrier, Source};
 use super::files::{RenamedFile, Renames, place};
 use super::head::{self, ConfigConflict, Head};
+use super::later::LaterRows;
+use super::pass::{Pass, passes};
 use super::place::StepRange;
-use super::plan::Plan;
+use super::plan::{Plan, PlannedSegment};
 use super::row::Change;
 use super::summary::summary;
 use crate::error::Result;
 use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{HistoryView, RawRecord, RecordKind};
-use crate::rewrite::{Rewriter, RowSteps, Staged, Written};
+use crate::rewrite::{Rewriter, RowSteps, Staged, Written, refuse_in_runs};
 use crate::wire;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What was merged.
@@ -28,6 +31,11 @@ pub struct MergeReport {
     pub rows: u64,
     /// How many rows of each segment were left out, because another one has their steps.
     pub rows_left_out: Vec<u64>,
+    /// How many rows have no `_step` that is a whole number from 0 on, but NaN, 1.5, a text or none: they were
+    /// given the step behind those before them. Negative steps count too, which are as they were.
+    pub odd_steps: u64,
+    /// How many records were left out that said that a segment was being preempted, since another goes on.
+    pub preemptings_left_out: u64,
     /// How many console records of ranks other than the first were left out.
     pub console_left_out: u64,
     /// Config keys with different values.
@@ -48,6 +56,7 @@ impl Plan {
     /// When a segment has changed so that it cannot be read any more, when something of that name exists,
     /// and when writing fails.
     pub fn write(&self, directory: impl AsRef<Path>) -> Result<MergeReport> {
+        refuse_in_runs(directory.as_ref(), self.scanned.iter().map(|of| of.log.as_path()))?;
         let mut staged = Staged::run(directory.as_ref(), &self.run_id)?;
         let (mut renames, mut renamed_files, mut files) = (Vec::new(), Vec::new(), 0);
         if let Some(dir) = &mut staged.files {
@@ -62,15 +71,21 @@ impl Plan {
             config: &config,
             lineage: self.lineage(),
         };
+        let scratch = staged.scratch().to_owned();
         let mut merge = Merge::new(self, &renames, &mut staged.log);
         merge.carrier.head(&head)?;
         let kept: Vec<_> = self.segments.iter().map(|segment| segment.kept.clone()).collect();
         for pass in passes(&kept) {
-            merge.pass(&pass)?;
+            match pass.rows.filter(|_| !pass.others) {
+                Some(range) => merge.later(pass.segment, range, &scratch)?,
+                None => merge.first(&pass)?,
+            }
         }
         merge.end()?;
-        let rows = merge.rows_kept.iter().sum();
-        let all = self.segments.iter().zip(merge.rows_kept);
+        let Merge { rows_kept, odd_steps, carrier, .. } = merge;
+        let preemptings_left_out = carrier.preemptings;
+        let rows = rows_kept.iter().sum();
+        let all = self.segments.iter().zip(rows_kept);
         let rows_left_out = all.map(|(segment, kept)| segment.rows.saturating_sub(kept)).collect();
         let proven = staged.prove()?;
         let written = proven.written();
@@ -79,12 +94,19 @@ impl Plan {
             run_id: self.run_id.clone(),
             rows,
             rows_left_out,
+            odd_steps,
+            preemptings_left_out,
             console_left_out: 0,
             config_conflicts,
             renamed_files,
             files,
             written,
         })
+    }
+
+    /// The segment whose environment the run has: the newest that tells it.
+    fn machine(&self) -> Option<usize> {
+        self.scanned.iter().rposition(|segment| segment.state.info().environment().is_some())
     }
 
     /// Where the merged run came from.
@@ -102,44 +124,14 @@ impl Plan {
     }
 }
 
-/// One reading of a segment.
-#[derive(Debug, PartialEq, Eq)]
-struct Pass {
-    segment: usize,
-    /// The steps whose rows are taken.
-    rows: Option<StepRange>,
-    /// Whether everything else is.
-    others: bool,
-}
-
-/// The passes that put rows in the order of steps, and everything else in the order of segments. Mostly
-/// that is one for each segment.
-fn passes(kept: &[Vec<StepRange>]) -> Vec<Pass> {
-    let ranges = kept.iter().enumerate();
-    let mut ranges: Vec<_> = ranges
-        .flat_map(|(segment, ranges)| ranges.iter().map(move |range| (*range, segment)))
-        .collect();
-    ranges.sort();
-    let mut passes = Vec::new();
-    let mut told = 0;
-    let rest = |from: usize, to: usize| {
-        (from..to).map(|segment| Pass { segment, rows: None, others: true })
-    };
-    for (range, segment) in ranges {
-        passes.extend(rest(told, segment));
-        let others = told <= segment;
-        passes.push(Pass { segment, rows: Some(range), others });
-        told = told.max(segment + 1);
-    }
-    passes.extend(rest(told, kept.len()));
-    passes
-}
-
 struct Merge<'a> {
     plan: &'a Plan,
     renames: &'a [Renames],
     carrier: Carrier<'a>,
+    /// What reads the rows of further ranges of a segment.
+    later: BTreeMap<usize, LaterRows>,
     rows_kept: Vec<u64>,
+    odd_steps: u64,
     body: Vec<u8>,
     payload: Vec<u8>,
 }
@@ -150,21 +142,22 @@ impl<'a> Merge<'a> {
             plan,
             renames,
             carrier: Carrier::new(log),
+            later: BTreeMap::new(),
             rows_kept: vec![0; plan.segments.len()],
+            odd_steps: 0,
             body: Vec::new(),
             payload: Vec::new(),
         }
     }
 
-    fn pass(&mut self, pass: &Pass) -> Result<()> {
-        let (Some(planned), Some(renames)) =
-            (self.plan.segments.get(pass.segment), self.renames.get(pass.segment))
-        else {
-            return Ok(());
+    /// Reads a segment for everything that is no row, and for the rows of its first range.
+    fn first(&mut self, pass: &Pass) -> Result<()> {
+        let Some((planned, change)) = self.segment(pass.segment) else { return Ok(()) };
+        let source = Source {
+            renames: change.renames,
+            is_last: pass.segment + 1 == self.plan.segments.len(),
+            has_machine: self.plan.machine() == Some(pass.segment),
         };
-        let change =
-            Change { offset: planned.offset, runtime_offset: planned.runtime_offset, renames };
-        let is_last = pass.segment + 1 == self.plan.segments.len();
         let mut steps = RowSteps::default();
         let mut reader = Reader::options().lenient(true).open(&planned.log)?;
         while let Some(record) = reader.next_record()? {
@@ -178,16 +171,41 @@ impl<'a> Merge<'a> {
                     if !range.has(step) {
                         continue;
                     }
-                    let changed = stated.is_none() || !change.is_none();
-                    let changed = changed.then_some((&change, step));
-                    self.row(&record, &body.message, changed, pass.segment)
+                    self.row(&record, &change, stated, step, pass.segment)
                 }
-                _ if !pass.others => Ok(()),
-                (kind, _) => self.carrier.take(&record, kind, &body.message, renames, is_last),
+                (kind, _) => self.carrier.take(&record, kind, &body.message, &source),
             };
             done.map_err(|error| error.at(&planned.log))?;
         }
         Ok(())
+    }
+
+    /// Takes the rows of a further range of a segment.
+    fn later(&mut self, segment: usize, range: StepRange, scratch: &Path) -> Result<()> {
+        let Some((planned, change)) = self.segment(segment) else { return Ok(()) };
+        let mut rows = match self.later.remove(&segment) {
+            Some(rows) => rows,
+            None => {
+                let in_order = self.plan.scanned.get(segment).is_some_and(|of| of.in_order);
+                let ranges = planned.kept.get(1..).unwrap_or_default();
+                LaterRows::open(&planned.log, planned.offset, ranges, in_order, scratch)?
+            }
+        };
+        rows.range(range, &mut |record, stated, step| {
+            self.row(record, &change, stated, step, segment)
+        })
+        .map_err(|error| error.at(&planned.log))?;
+        if planned.kept.last() != Some(&range) {
+            self.later.insert(segment, rows);
+        }
+        Ok(())
+    }
+
+    /// A segment, and what changes in its rows.
+    fn segment(&self, segment: usize) -> Option<(&'a PlannedSegment, Change<'a>)> {
+        let (planned, renames) = (self.plan.segments.get(segment)?, self.renames.get(segment)?);
+        let (offset, runtime_offset) = (planned.offset, planned.runtime_offset);
+        Some((planned, Change { offset, runtime_offset, renames }))
     }
 
     /// Takes a row, changed if it must be. One that is malformed is left out, which was reported.
@@ -195,34 +213,48 @@ impl<'a> Merge<'a> {
     fn row(
         &mut self,
         record: &RawRecord<'_>,
-        body: &[u8],
-        changed: Option<(&Change<'_>, i64)>,
+        change: &Change<'_>,
+        stated: Option<i64>,
+        step: i64,
         segment: usize,
     ) -> Result<()> {
-        let Some((change, step)) = changed else {
-            if self.carrier.kept.apply(record).is_ok() {
+        let is_kept = if stated.is_some() && change.is_none() {
+            let is_sound = self.carrier.kept.apply(record).is_ok();
+            if is_sound {
                 self.carrier.log.keep(record)?;
-                self.count_row(segment);
             }
-            return Ok(());
+            is_sound
+        } else {
+            self.changed_row(record, change, step)?
         };
-        self.body.clear();
-        if change.apply(body, step, &mut self.body).is_err() {
-            return Ok(());
-        }
-        self.payload.clear();
-        wire::put_bytes(&mut self.payload, RecordKind::History.field(), &self.body);
-        if self.carrier.kept.apply(&RawRecord::new(record.span, &self.payload)).is_ok() {
-            self.carrier.log.replace(record, &self.body)?;
-            self.count_row(segment);
+        if is_kept {
+            self.odd_steps += u64::from(stated.is_none_or(|stated| stated < 0));
+            if let Some(rows) = self.rows_kept.get_mut(segment) {
+                *rows += 1;
+            }
         }
         Ok(())
     }
 
-    fn count_row(&mut self, segment: usize) {
-        if let Some(rows) = self.rows_kept.get_mut(segment) {
-            *rows += 1;
+    /// Takes a row as that of a step, if it is well formed.
+    fn changed_row(
+        &mut self,
+        record: &RawRecord<'_>,
+        change: &Change<'_>,
+        step: i64,
+    ) -> Result<bool> {
+        let Some(body) = record.body()? else { return Ok(false) };
+        self.body.clear();
+        if change.apply(&body.message, step, &mut self.body).is_err() {
+            return Ok(false);
         }
+        self.payload.clear();
+        wire::put_bytes(&mut self.payload, RecordKind::History.field(), &self.body);
+        if self.carrier.kept.apply(&RawRecord::new(record.span, &self.payload)).is_err() {
+            return Ok(false);
+        }
+        self.carrier.log.replace(record, &self.body)?;
+        Ok(true)
     }
 
     fn end(&mut self) -> Result<()> {
@@ -244,42 +276,5 @@ impl<'a> Merge<'a> {
         let ends = self.plan.segments.iter().zip(&self.plan.scanned);
         ends.map(|(planned, segment)| planned.runtime_offset + segment.runtimes().1)
             .fold(0.0, f64::max)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(kept: &[&[(i64, i64)]]) -> Vec<String> {
-        let range = |&(first, last): &(i64, i64)| StepRange::new(first, last);
-        let kept: Vec<Vec<_>> =
-            kept.iter().map(|ranges| ranges.iter().map(range).collect()).collect();
-        let shown = |pass: &Pass| {
-            let rows =
-                pass.rows.map_or(String::new(), |rows| format!(" {}-{}", rows.first, rows.last));
-            format!("{}{rows}{}", pass.segment, if pass.others { " and others" } else { "" })
-        };
-        passes(&kept).iter().map(shown).collect()
-    }
-
-    #[test]
-    fn one_segment_after_another_is_read_once() {
-        assert_eq!(
-            shown(&[&[(0, 9)], &[], &[(10, 19)]]),
-            ["0 0-9 and others", "1 and others", "2 10-19 and others"]
-        );
-    }
-
-    #[test]
-    fn rows_come_by_step_and_all_else_by_segment() {
-        assert_eq!(
-            shown(&[&[(0, 200), (206, 212)], &[(201, 205)]]),
-            ["0 0-200 and others", "1 201-205 and others", "0 206-212"]
-        );
-        assert_eq!(
-            shown(&[&[(50, 99)], &[(0, 49)]]),
-            ["0 and others", "1 0-49 and others", "0 50-99"]
-        );
     }
 }

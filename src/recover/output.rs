@@ -26,9 +26,10 @@ pub(super) fn write<F: Form>(target: &Target, form: F, options: &Options) -> Res
         return Ok(report(target, recovered, true, 0));
     };
     let staged = StagedDir::new(target.output.clone())?;
-    let log = staged.path().join(log_name);
+    let log = staged.unfinished_log();
     let file = File::create_new(&log).map_err(|error| Error::io("create", &log, error))?;
     let recovered = write_file(target, form, file, &log, options)?;
+    staged.name_log(log_name.as_ref())?;
     let mut files = FilesDir::new(staged.path().to_owned());
     files.set_hard_links(options.hard_links);
     copy_run(dir, log_name.as_ref(), &mut files)?;

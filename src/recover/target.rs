@@ -4,7 +4,7 @@ use super::Options;
 use super::report::Format;
 use crate::error::Result;
 use crate::log::{locate_only, plain_path};
-use crate::rewrite::{added, beside, is_run_dir, resolved};
+use crate::rewrite::{added, beside, is_run_dir, refuse_in_runs, resolved};
 use crate::tfevents::is_event_file;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,7 @@ impl Target {
             }
             None => beside(&dir, "-recovered")?,
         };
+        refuse_in_runs(&output, [log.path.as_path()])?;
         let run = (!alone).then_some((dir, name));
         Ok(Self { format: Format::Log, input: log.path, output, run })
     }

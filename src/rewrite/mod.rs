@@ -21,7 +21,7 @@ mod staged;
 mod summary;
 mod template;
 
-pub(crate) use beside::{added, beside, is_run_dir, resolved};
+pub(crate) use beside::{added, beside, is_run_dir, refuse_in_runs, refuse_within, resolved};
 pub(crate) use contents::Contents;
 pub use damage::Damage;
 pub(crate) use files::with_slashes;
@@ -36,6 +36,7 @@ pub(crate) use row::{RowSteps, put_row, put_step};
 pub use splice::{Fate, put_message, set_bytes, set_uint, splice, splice_at};
 pub use staged::{Proven, Staged};
 pub(crate) use summary::{
-    Leaves, OwnSummary, RESERVED, TRACKED, fold, is_tracked, leaves, put_leaves, remove, set,
+    KEY_DEPTH, Leaves, OwnSummary, RESERVED, TRACKED, fold, is_tracked, leaves, put_leaves, remove,
+    set,
 };
 pub use template::Template;

@@ -19,6 +19,11 @@ impl RowSteps {
         self.last = Some(self.last.map_or(step, |last| last.max(step)));
         step
     }
+
+    /// The highest so far.
+    pub(crate) const fn highest(&self) -> Option<i64> {
+        self.last
+    }
 }
 
 /// Appends the row `body` to `out` as the row of `step`, which it then states, its other items as `edit`

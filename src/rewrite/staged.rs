@@ -64,7 +64,7 @@ impl Staged {
         let dir = StagedDir::new(directory.into())?;
         let files = dir.path().join("files");
         fs::create_dir(&files).map_err(|error| Error::io("create", &files, error))?;
-        let log = Rewriter::new(LogWriter::create(dir.path().join(PART))?);
+        let log = Rewriter::new(LogWriter::create(dir.unfinished_log())?);
         let log_name = format!("run-{}.wandb", file_name(id));
         Ok(Self { log, files: Some(FilesDir::new(files)), place: Place::Run { dir, log_name } })
     }
@@ -87,6 +87,14 @@ impl Staged {
         }
     }
 
+    /// A directory on the same disk, for temporary files.
+    pub(crate) fn scratch(&self) -> &Path {
+        match &self.place {
+            Place::Run { dir, .. } => dir.path(),
+            Place::Log(file) => file.path().parent().unwrap_or_else(|| Path::new(".")),
+        }
+    }
+
     /// Puts everything on the disk, and reads the log back: it holds the records that were written, in
     /// their order, byte for byte, and ends cleanly.
     ///
@@ -96,9 +104,7 @@ impl Staged {
         let written = self.log.prove()?;
         if let (Some(files), Place::Run { dir, log_name }) = (self.files, &self.place) {
             files.sync()?;
-            let log = dir.path().join(log_name);
-            fs::rename(dir.path().join(PART), &log)
-                .map_err(|error| Error::io("rename a file to", log, error))?;
+            dir.name_log(log_name.as_ref())?;
         }
         Ok(Proven { place: self.place, written })
     }
@@ -144,5 +150,3 @@ impl Proven {
         }
     }
 }
-
-const PART: &str = "log.part";

@@ -2,17 +2,20 @@
 //!
 //! The rows it has make it, by the metric definitions, as if they had been all there ever were. Beyond
 //! that a program may have set values of its own: those that differ from what the rows it had come to.
+//!
+//! A value is known by all the keys that lead to it, so objects within objects would cost the square of their
+//! depth. Objects are taken apart down to [`KEY_DEPTH`] keys; one that begins there is a value like others.
 
 use super::items::put_item;
 use crate::framing::Span;
 use crate::json::Value;
 use crate::record::{RawRecord, RecordKind, join_key};
-use crate::run::RunState;
+use crate::run::{RunState, insert};
 use crate::wire;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-/// The values of a summary that are no objects, or empty ones, by path.
+/// The values of a summary that are no objects, or empty ones, or too deep to be taken apart, by path.
 pub(crate) type Leaves = BTreeMap<Vec<String>, Value>;
 
 /// What a summary has that the rows it stands beside do not explain.
@@ -83,7 +86,16 @@ impl OwnSummary {
 }
 
 /// Sets a value, which excludes what is above and below it.
-pub(crate) fn set(leaves: &mut Leaves, path: Vec<String>, value: Value) {
+pub(crate) fn set(leaves: &mut Leaves, mut path: Vec<String>, value: Value) {
+    if path.len() > KEY_DEPTH {
+        let below = path.split_off(KEY_DEPTH);
+        let mut members = match leaves.remove(&path) {
+            Some(Value::Object(members)) => members,
+            _ => BTreeMap::new(),
+        };
+        insert(&mut members, &below, value);
+        return set(leaves, path, Value::Object(members));
+    }
     for length in 0..path.len() {
         leaves.remove(path.get(..length).unwrap_or_default());
     }
@@ -93,6 +105,19 @@ pub(crate) fn set(leaves: &mut Leaves, path: Vec<String>, value: Value) {
 
 /// Removes the value at a path, and those below it.
 pub(crate) fn remove(leaves: &mut Leaves, path: &[String]) {
+    if let Some((top, below)) = path.split_at_checked(KEY_DEPTH)
+        && let Some((last, through)) = below.split_last()
+    {
+        let top = leaves.get_mut(top);
+        let inner = through.iter().fold(top, |value, key| match value? {
+            Value::Object(members) => members.get_mut(key),
+            _ => None,
+        });
+        if let Some(Value::Object(members)) = inner {
+            members.remove(last);
+        }
+        return;
+    }
     let below = leaves.range::<[String], _>((Bound::Included(path), Bound::Unbounded));
     let below = below.map(|(other, _)| other).take_while(|other| other.starts_with(path));
     for path in below.cloned().collect::<Vec<_>>() {
@@ -104,7 +129,9 @@ pub(crate) fn remove(leaves: &mut Leaves, path: &[String]) {
 pub(crate) fn leaves(tree: Value) -> Leaves {
     fn walk(value: Value, path: &mut Vec<String>, found: &mut Leaves) {
         match value {
-            Value::Object(members) if path.is_empty() || !members.is_empty() => {
+            Value::Object(members)
+                if path.is_empty() || (!members.is_empty() && path.len() < KEY_DEPTH) =>
+            {
                 for (key, value) in members {
                     path.push(key);
                     walk(value, path, found);
@@ -159,6 +186,9 @@ pub(crate) const TRACKED: [&str; 6] = ["best", "first", "last", "max", "mean", "
 /// The keys that are W&B's own.
 pub(crate) const RESERVED: [&str; 4] = ["_runtime", "_step", "_timestamp", "_wandb"];
 
+/// What is nested in more keys is carried as a part of the object that begins there.
+pub(crate) const KEY_DEPTH: usize = 32;
+
 const UPDATE: u32 = 1;
 
 #[cfg(test)]
@@ -176,5 +206,25 @@ mod tests {
         assert_eq!(after(&["a.b.c", "a.b.d", "a.bb", "a.c"], "a.b"), ["a.b", "a.bb", "a.c"]);
         assert_eq!(after(&["a", "ab", "b"], "a.b.c"), ["a.b.c", "ab", "b"]);
         assert_eq!(after(&["a"], "a"), ["a"]);
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_a_part_of_the_value_above_it() {
+        let nested = |depth: usize, inner: &str| {
+            let (open, close) = (r#"{"k":"#.repeat(depth), "}".repeat(depth));
+            Value::parse(&format!("{open}{inner}{close}")).unwrap()
+        };
+        let mut found = leaves(nested(100, r#"{"x":1,"y":2}"#));
+        assert_eq!(found.len(), 1);
+        let top = vec!["k".to_owned(); KEY_DEPTH];
+        assert_eq!(found[&top], nested(100 - KEY_DEPTH, r#"{"x":1,"y":2}"#));
+
+        let path = |last: &str| [vec!["k".to_owned(); 100], vec![last.to_owned()]].concat();
+        set(&mut found, path("z"), Value::Int(3));
+        remove(&mut found, &path("x"));
+        remove(&mut found, &path("none"));
+        assert_eq!(found[&top], nested(100 - KEY_DEPTH, r#"{"y":2,"z":3}"#));
+        set(&mut found, vec!["y".to_owned()], Value::Int(1));
+        assert_eq!(found.len(), 2);
     }
 }

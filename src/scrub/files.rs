@@ -1,10 +1,13 @@
 //! Secrets in the files of a run directory.
 
-use super::report::ScrubbedSecret;
+use super::report::{ScrubbedSecret, Unread};
 use super::scan::Edit;
+use super::utf16;
 use crate::error::{Error, Result};
 use crate::json::Value;
-use crate::secrets::{ConsoleScanner, ConsoleSecret, RecordSecret, Secret, SecretScanner};
+use crate::secrets::{
+    ConsoleScanner, ConsoleSecret, RecordSecret, Secret, SecretKind, SecretScanner,
+};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
@@ -14,8 +17,10 @@ use std::path::Path;
 pub(super) enum Found {
     /// No secret, or it cannot be read, as a link that leads nowhere.
     Nothing,
-    /// No text.
-    Binary,
+    /// No text that can be looked into.
+    Unread(Unread),
+    /// Secrets in text in UTF-16, which is small enough to be walked whole.
+    Utf16(Vec<ScrubbedSecret>),
     /// Secrets in text: what they are, and where, in order.
     Text(Vec<(String, Edit)>),
     /// Secrets in JSON, which is small enough to be walked whole.
@@ -24,17 +29,9 @@ pub(super) enum Found {
 
 impl Found {
     pub(super) fn secrets(&self) -> Vec<ScrubbedSecret> {
-        let secret = |kind, offset, name, masked| ScrubbedSecret {
-            kind,
-            file: None,
-            record: None,
-            offset,
-            field: String::new(),
-            name,
-            masked,
-        };
         match self {
-            Self::Nothing | Self::Binary => Vec::new(),
+            Self::Nothing | Self::Unread(_) => Vec::new(),
+            Self::Utf16(found) => found.clone(),
             Self::Text(found) => {
                 let begun = found.iter().filter_map(|(masked, edit)| {
                     let offset = Some(edit.range.start as u64);
@@ -52,6 +49,11 @@ impl Found {
     }
 }
 
+fn secret(kind: SecretKind, offset: Option<u64>, name: String, masked: String) -> ScrubbedSecret {
+    let (file, record, field) = (None, None, String::new());
+    ScrubbedSecret { kind, file, record, offset, field, name, masked }
+}
+
 /// Looks for secrets in a file, following a link to it.
 pub(super) fn look(path: &Path, scanner: &SecretScanner) -> Result<Found> {
     let Ok(found) = fs::metadata(path) else { return Ok(Found::Nothing) };
@@ -62,6 +64,14 @@ pub(super) fn look(path: &Path, scanner: &SecretScanner) -> Result<Found> {
     if let Some(text) = json(path, found.len()).map_err(read)? {
         let scrubbed = scanner.scrub_json(&text);
         return Ok(scrubbed.map_or(Found::Nothing, |(_, secrets)| Found::Json(secrets)));
+    }
+    if let Some(text) = utf16::read(path, found.len()).map_err(read)? {
+        let found = scanner.text(&text.text);
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| secret(one.kind, None, String::new(), one.masked(&text.text)))
+            .collect();
+        return Ok(if found.is_empty() { Found::Nothing } else { Found::Utf16(found) });
     }
     let mut file = File::open(path).map_err(read)?;
     scan(&mut file, scanner).map_err(read)
@@ -74,6 +84,9 @@ pub(super) fn write(
     scanner: &SecretScanner,
     out: &mut impl Write,
 ) -> io::Result<()> {
+    if let (Found::Utf16(_), Some(text)) = (found, utf16::read(path, 0)?) {
+        return text.with(&scanner.scrub(&text.text)).write(out);
+    }
     let Found::Text(edits) = found else {
         let text = fs::read_to_string(path)?;
         let scrubbed = scanner.scrub_json(&text).map(|(scrubbed, _)| scrubbed);
@@ -120,8 +133,10 @@ fn scan(file: &mut File, scanner: &SecretScanner) -> io::Result<Found> {
             Err(error) => return Err(error),
         };
         let piece = buffer.get(..read).unwrap_or_default();
-        if offset == 0 && piece.contains(&0) {
-            return Ok(Found::Binary);
+        if offset == 0
+            && let Some(unread) = Unread::of(piece)
+        {
+            return Ok(Found::Unread(unread));
         }
         let mut text = String::with_capacity(read);
         for chunk in piece.utf8_chunks() {

@@ -11,19 +11,22 @@
 //! gets its name only when nothing is found any more. A secret that was shared must still be revoked.
 //!
 //! A log is read twice, and memory grows with the longest record and the number of secrets. A link to a
-//! file that holds secrets becomes a file without them. Binary files are copied without a look at them.
+//! file that holds secrets becomes a file without them. Text may be in UTF-8 or, with a mark in front, UTF-16.
+//! Files that are compressed, archives, and those that hold no text are copied without a look into them, and named
+//! in the report ([`ScrubReport::files_unread`]): what should not be shared may stand there, too.
 //! If a media file is changed, the digest that the log has of it no longer fits.
 
 mod files;
 mod report;
 mod scan;
+mod utf16;
 mod write;
 
-pub use report::{ScrubReport, ScrubbedSecret};
+pub use report::{ScrubReport, ScrubbedSecret, Unread, UnreadFile};
 
 use crate::error::{Error, Result};
 use crate::log::{locate_only, plain_path};
-use crate::rewrite::{added, beside, files_in, is_run_dir, resolved};
+use crate::rewrite::{added, beside, files_in, is_run_dir, refuse_in_runs, resolved};
 use crate::secrets::SecretScanner;
 use scan::Scan;
 use std::path::{Path, PathBuf};
@@ -121,6 +124,7 @@ impl Target {
             }
             None => beside(&dir, "-scrubbed")?,
         };
+        refuse_in_runs(&output, [log.path.as_path()])?;
         if !alone {
             refuse_other_logs(&dir, &log.path)?;
         }

@@ -3,7 +3,8 @@
 use super::Target;
 use super::scan::Scan;
 use crate::secrets::SecretKind;
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -29,8 +30,10 @@ pub struct ScrubReport {
     pub files_changed: u64,
     /// Files that were copied as they are.
     pub files_copied: u64,
-    /// Files that hold no text, which were not looked into.
-    pub files_binary: u64,
+    /// Files that were not looked into, for they hold no text or are compressed: the first thousand of them.
+    pub files_unread: Vec<UnreadFile>,
+    /// How many there are.
+    pub files_unread_count: u64,
     /// Bytes of the log that hold no readable record. They are not in the copy.
     pub gap_bytes: u64,
     /// Records that are whole but no valid message. They are not in the copy.
@@ -49,7 +52,8 @@ impl ScrubReport {
             records_changed: 0,
             files_changed: 0,
             files_copied: 0,
-            files_binary: scan.binary,
+            files_unread: scan.unread.clone(),
+            files_unread_count: scan.unread_count,
             gap_bytes: scan.gap_bytes,
             undecodable: scan.undecodable,
         }
@@ -64,7 +68,7 @@ impl ScrubReport {
 impl Serialize for ScrubReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let mut report = serializer.serialize_struct("ScrubReport", 12)?;
+        let mut report = serializer.serialize_struct("ScrubReport", 13)?;
         report.serialize_field("input", &text(&self.input))?;
         report.serialize_field("output", &self.output.as_ref().map(text))?;
         report.serialize_field("log", &self.log.as_ref().map(text))?;
@@ -74,12 +78,61 @@ impl Serialize for ScrubReport {
         report.serialize_field("records_changed", &self.records_changed)?;
         report.serialize_field("files_changed", &self.files_changed)?;
         report.serialize_field("files_copied", &self.files_copied)?;
-        report.serialize_field("files_binary", &self.files_binary)?;
+        report.serialize_field("files_unread", &self.files_unread)?;
+        report.serialize_field("files_unread_count", &self.files_unread_count)?;
         report.serialize_field("gap_bytes", &self.gap_bytes)?;
         report.serialize_field("undecodable", &self.undecodable)?;
         report.end()
     }
 }
+
+/// A file that was copied without a look into it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct UnreadFile {
+    /// Its path in the run directory.
+    pub file: String,
+    /// Why it was not looked into.
+    pub kind: Unread,
+}
+
+/// Why a file was not looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Unread {
+    /// It is compressed, or an archive, in which text may be.
+    Compressed,
+    /// It holds no text.
+    Binary,
+}
+
+impl Unread {
+    /// What the first bytes of a file say against looking into it.
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        let is_archive = COMPRESSED.iter().any(|magic| head.starts_with(magic))
+            || head.get(TAR_AT..).is_some_and(|rest| rest.starts_with(TAR));
+        match is_archive {
+            true => Some(Self::Compressed),
+            false => head.contains(&0).then_some(Self::Binary),
+        }
+    }
+}
+
+/// What gzip, zstd, zip, xz, bzip2, 7-Zip and LZ4 frames begin with.
+const COMPRESSED: [&[u8]; 7] = [
+    b"\x1f\x8b",
+    b"\x28\xb5\x2f\xfd",
+    b"PK\x03\x04",
+    b"\xfd7zXZ\0",
+    b"BZh",
+    b"7z\xbc\xaf\x27\x1c",
+    b"\x04\x22\x4d\x18",
+];
+
+/// The magic number of a tar file, and where it stands.
+const TAR: &[u8] = b"ustar";
+const TAR_AT: usize = 257;
 
 /// A secret, where it was, and what may be shown of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The first pass: where the secrets are.
 
 use super::files::{self, Found};
-use super::report::ScrubbedSecret;
+use super::report::{ScrubbedSecret, UnreadFile};
 use crate::error::Result;
 use crate::log::Reader;
 use crate::record::RawRecord;
@@ -22,7 +22,8 @@ pub(super) struct Scan {
     /// The files that hold secrets, by their paths in the run directory, and what to change in them.
     pub(super) files: BTreeMap<PathBuf, Found>,
     pub(super) records: u64,
-    pub(super) binary: u64,
+    pub(super) unread: Vec<UnreadFile>,
+    pub(super) unread_count: u64,
     pub(super) gap_bytes: u64,
     pub(super) undecodable: u64,
 }
@@ -116,7 +117,13 @@ impl Scan {
             }
             match files::look(&dir.join(&name), scanner)? {
                 Found::Nothing => {}
-                Found::Binary => self.binary += 1,
+                Found::Unread(kind) => {
+                    self.unread_count += 1;
+                    if self.unread.len() < KEPT {
+                        let file = name.to_string_lossy().into_owned();
+                        self.unread.push(UnreadFile { file, kind });
+                    }
+                }
                 found => {
                     let file = name.to_string_lossy().into_owned();
                     for mut secret in found.secrets() {

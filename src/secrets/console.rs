@@ -108,7 +108,7 @@ impl Lines {
 
     fn scan(&mut self, scanner: &SecretScanner, end: usize) -> Vec<ConsoleSecret> {
         let text: String = self.text.drain(..end).collect();
-        let secrets = scanner.text(&text);
+        let secrets = scanner.console(&text);
         let found = secrets.iter().map(|secret| ConsoleSecret {
             kind: secret.kind,
             masked: secret.masked(&text),

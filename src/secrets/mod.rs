@@ -2,6 +2,10 @@
 //!
 //! ```text
 //! shape     what stands at a token: known prefixes, 40 hex digits, JWTs, PEM blocks, URLs
+//! assigned  what is assigned to a telling name: on a line, in a list below it
+//! webhook   URLs that are secrets themselves
+//! command   passwords on the command lines of programs that take them as -p
+//! ansi      text without the sequences that colour it
 //! prefix    what the tokens of services begin with
 //! name      what a name promises: a password, a secret, perhaps one, or a digest
 //! value     whether a value looks random, as keys do, or like words, paths and digests
@@ -18,6 +22,9 @@
 //! one that nothing else has, or if it looks random *and* stands under a telling name. Digests, commits,
 //! UUIDs, run ids, paths, model names and numbers are none of it: `num_memory_tokens` is not a token.
 
+mod ansi;
+mod assigned;
+mod command;
 mod console;
 mod glob;
 mod json;
@@ -26,12 +33,14 @@ mod prefix;
 mod record;
 mod shape;
 mod value;
+mod webhook;
 
 pub(crate) use console::{ConsoleScanner, ConsoleSecret, fragment};
 pub use record::RecordSecret;
 pub(crate) use record::rewrite as rewrite_texts;
 
 use crate::error::{Error, Result};
+use ansi::Plain;
 use glob::Glob;
 use name::Telling;
 use std::fmt;
@@ -158,6 +167,24 @@ impl SecretScanner {
     /// The secrets in the value of `name`, in order: the whole value, if it is one, or parts of it.
     pub fn value(&self, name: &str, value: &str) -> Vec<Secret> {
         self.find(Some(name), value)
+    }
+
+    /// The secrets in a text that may hold sequences for a terminal, which may stand within a secret.
+    pub(crate) fn console(&self, text: &str) -> Vec<Secret> {
+        let Some(plain) = Plain::of(text) else { return self.text(text) };
+        let placed = |Secret { kind, range }| Secret { kind, range: plain.range(&range) };
+        let mut found: Vec<_> = self.text(&plain.text).into_iter().map(placed).collect();
+        // And words that only a sequence parts.
+        let is_apart = |one: &Secret, found: &[Secret]| {
+            let mut others = found.iter();
+            others.all(|other| {
+                one.range.end <= other.range.start || other.range.end <= one.range.start
+            })
+        };
+        let parted = self.text(&plain.blanked);
+        found.extend(parted.into_iter().filter(|one| is_apart(one, &found)).collect::<Vec<_>>());
+        found.sort_by_key(|secret| secret.range.start);
+        found
     }
 
     /// The text with a mark in place of each secret.

@@ -2,8 +2,7 @@
 
 use super::name::Telling;
 use super::prefix::{CERTAIN, PREFIXES};
-use super::value;
-use super::{Secret, SecretKind, SecretScanner, tail};
+use super::{Secret, SecretKind, SecretScanner, command, tail, value, webhook};
 use std::ops::Range;
 
 /// Finds the secrets in a text whose name tells `telling`.
@@ -25,24 +24,24 @@ pub(super) fn find(scanner: &SecretScanner, telling: Telling, text: &str) -> Vec
     shapes.found
 }
 
-struct Shapes<'a> {
-    scanner: &'a SecretScanner,
+pub(super) struct Shapes<'a> {
+    pub(super) scanner: &'a SecretScanner,
     telling: Telling,
-    text: &'a str,
+    pub(super) text: &'a str,
     found: Vec<Secret>,
 }
 
 impl<'a> Shapes<'a> {
-    fn at(&self, range: Range<usize>) -> &'a str {
+    pub(super) fn at(&self, range: Range<usize>) -> &'a str {
         self.text.get(range).unwrap_or_default()
     }
 
-    fn from(&self, start: usize) -> &'a str {
+    pub(super) fn from(&self, start: usize) -> &'a str {
         self.text.get(start..).unwrap_or_default()
     }
 
     /// The next run of word characters. In between stand only others, so that cutting there is safe.
-    fn next_token(&self, from: usize) -> Option<Range<usize>> {
+    pub(super) fn next_token(&self, from: usize) -> Option<Range<usize>> {
         let bytes = self.text.as_bytes().get(from..)?;
         let start = from + bytes.iter().position(|byte| is_word(*byte))?;
         let rest = self.text.as_bytes().get(start..)?;
@@ -60,7 +59,9 @@ impl<'a> Shapes<'a> {
             .or_else(|| self.pem(&token))
             .or_else(|| self.url(&token))
             .or_else(|| self.header(&token))
-            .or_else(|| self.assigned(&token))?;
+            .or_else(|| self.command(&token))
+            .or_else(|| self.assigned(&token))
+            .or_else(|| self.listed(&token))?;
         let allowed = self.scanner.allows_value(self.at(found.range.clone()));
         (!allowed && !found.range.is_empty()).then_some(found)
     }
@@ -74,7 +75,7 @@ impl<'a> Shapes<'a> {
         self.scanner.is_pattern(word).then_some(secret)
     }
 
-    fn prefixed(&self, token: &Range<usize>) -> Option<Secret> {
+    pub(super) fn prefixed(&self, token: &Range<usize>) -> Option<Secret> {
         if token.len() < 2 {
             return None;
         }
@@ -93,7 +94,7 @@ impl<'a> Shapes<'a> {
     }
 
     /// 40 hex digits, unless something says that they are a digest.
-    fn hex_key(&self, token: &Range<usize>) -> Option<Secret> {
+    pub(super) fn hex_key(&self, token: &Range<usize>) -> Option<Secret> {
         let word = self.at(token.clone());
         let key = word.strip_prefix("local-").unwrap_or(word);
         if !value::is_hex_key(key) || self.telling == Telling::Digest {
@@ -108,8 +109,9 @@ impl<'a> Shapes<'a> {
         let digest = told
             .filter(|word| !word.is_empty())
             .any(|word| Telling::of(word) == Telling::Digest || word.eq_ignore_ascii_case("git"));
+        let listed = self.list_name(token).map(Telling::of) == Some(Telling::Digest);
         let kind = SecretKind::WandbApiKey;
-        (!glued && !digest).then(|| self.secret(kind, token.start, word.len()))
+        (!glued && !digest && !listed).then(|| self.secret(kind, token.start, word.len()))
     }
 
     /// `header.payload.signature` in base64, whose headers begin `{"`.
@@ -142,9 +144,13 @@ impl<'a> Shapes<'a> {
         Some(self.secret(SecretKind::PrivateKey, token.start, length))
     }
 
-    /// The password in `scheme://user:password@host`.
+    /// The password in `scheme://user:password@host`, or the key of a webhook.
     fn url(&self, token: &Range<usize>) -> Option<Secret> {
         let rest = self.from(token.end).strip_prefix("://")?;
+        if let Some((service, secret)) = webhook::secret_in(rest) {
+            let start = token.end + 3 + secret.start;
+            return Some(self.secret(SecretKind::Token(service), start, secret.len()));
+        }
         let authority = run(rest, |c| {
             !matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>') && !c.is_whitespace()
         });
@@ -165,72 +171,15 @@ impl<'a> Shapes<'a> {
         value::is_random(given, 12).then_some(secret)
     }
 
-    /// `name=value`, `"name": "value"`, `--name value`.
-    fn assigned(&self, token: &Range<usize>) -> Option<Secret> {
-        let name = self.name_at(token);
-        let telling = match name {
-            "sig" | "X-Amz-Signature" | "X-Goog-Signature" => Telling::Nothing,
-            "AccountKey" | "SharedAccessKey" => Telling::Strong,
-            _ => match Telling::of(name) {
-                Telling::Nothing | Telling::Digest => return None,
-                telling => telling,
-            },
-        };
-        let value = self.value_behind(token)?;
-        let text = self.at(value.clone());
-        if self.scanner.allows_name(name.trim_start_matches('-')) || value::is_placeholder(text) {
-            return None;
-        }
-        let kind = match telling {
-            Telling::Nothing => {
-                let signs = self.at(0..token.start).ends_with(['?', '&', ';']);
-                (signs && text.len() >= 32).then_some(SecretKind::UrlSignature)
-            }
-            telling => telling.secret_in_text(text),
-        };
-        // What stands there may have a shape of its own, which says more.
-        let inner = self.next_token(value.start).filter(|inner| inner.start == value.start);
-        let own = inner.and_then(|inner| self.prefixed(&inner).or_else(|| self.hex_key(&inner)));
-        own.or_else(|| Some(self.secret(kind?, value.start, value.len())))
+    /// A password among the options of a program.
+    fn command(&self, token: &Range<usize>) -> Option<Secret> {
+        let given = command::password(self.at(token.clone()), self.from(token.end))?;
+        let start = token.end + given.start;
+        let secret = self.secret(SecretKind::Password, start, given.len());
+        value::is_password(self.at(secret.range.clone())).then_some(secret)
     }
 
-    /// The name at a token. W&B's `config.yaml` has a line with the name in front of `value: ...`.
-    fn name_at(&self, token: &Range<usize>) -> &'a str {
-        let name = self.at(token.clone());
-        let before = self.at(0..token.start).trim_end_matches(' ');
-        if name != "value" || !before.ends_with('\n') {
-            return name;
-        }
-        let line = before.trim_end_matches('\n').rsplit('\n').next().unwrap_or_default();
-        line.trim().strip_suffix(':').unwrap_or(name)
-    }
-
-    /// Where the value stands that is assigned to the name at `token`.
-    fn value_behind(&self, token: &Range<usize>) -> Option<Range<usize>> {
-        let name = self.at(token.clone());
-        let rest = self.from(token.end);
-        let quoted = rest.trim_start_matches(['"', '\'', '\\']);
-        let bare = quoted.trim_start_matches(' ');
-        let after = match bare.strip_prefix(['=', ':']) {
-            Some(after) => after.trim_start_matches([' ', '\t']),
-            None if name.starts_with("--") => {
-                rest.strip_prefix(' ').filter(|v| !v.starts_with('-'))?
-            }
-            None => return None,
-        };
-        let opened = after.trim_start_matches('\\');
-        let (rest, value) = match opened.chars().next().filter(|c| matches!(c, '"' | '\'')) {
-            Some(quote) => {
-                let rest = opened.get(1..)?;
-                (rest, short_run(rest, |c| c != quote && c != '\\' && c != '\n')?)
-            }
-            None => (after, short_run(after, |c| !is_delimiter(c) && c != '&')?),
-        };
-        let start = self.text.len() - rest.len();
-        Some(start..start + value.len())
-    }
-
-    const fn secret(&self, kind: SecretKind, start: usize, length: usize) -> Secret {
+    pub(super) const fn secret(&self, kind: SecretKind, start: usize, length: usize) -> Secret {
         Secret { kind, range: start..start + length }
     }
 }
@@ -242,7 +191,7 @@ fn run(text: &str, of: impl Fn(char) -> bool) -> &str {
 }
 
 /// The same, if it is short enough to be looked at from each of the words in it.
-fn short_run(text: &str, of: impl Fn(char) -> bool) -> Option<&str> {
+pub(super) fn short_run(text: &str, of: impl Fn(char) -> bool) -> Option<&str> {
     let end = text.char_indices().take(LONGEST_RUN + 1).find(|(_, c)| !of(*c));
     match end {
         Some((end, _)) => text.get(..end),
@@ -259,7 +208,7 @@ fn is_word_char(c: char) -> bool {
 }
 
 /// What ends a word of a pattern and a value that is not quoted.
-fn is_delimiter(c: char) -> bool {
+pub(super) fn is_delimiter(c: char) -> bool {
     c.is_whitespace() || "\"'`,;=<>()[]{}\\".contains(c)
 }
 

@@ -43,7 +43,7 @@ use crate::log::{LogFile, LogWriter, locate_only};
 use crate::record::RecordKind;
 use crate::rewrite::{
     Damage, FilesDir, Identity, Rendering, Rewriter, RowSteps, Staged, Template, Written,
-    directory_name, files_in, run_id, with_slashes,
+    directory_name, files_in, refuse_in_runs, run_id, with_slashes,
 };
 use part::{Part, Side};
 use pass::Pass;
@@ -131,6 +131,7 @@ fn split_log(log: &LogFile, output: &Path, options: &Options) -> Result<SplitRep
     let [first, second] = identities.each_ref();
     let ids = [first, second].map(|identity| identity.id.as_deref().unwrap_or(old_id).to_owned());
     let directories = ids.each_ref().map(|id| output.join(directory_name(log, info, id)));
+    directories.iter().try_for_each(|directory| refuse_in_runs(directory, [log.path.as_path()]))?;
     let files = Files::of(log, &survey)?;
     let [first, second] = identities;
     let mut parts = [

@@ -5,7 +5,7 @@ mod key_rule;
 pub(crate) use key_rule::key_rule;
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -89,17 +89,15 @@ pub(crate) fn on_interrupt() -> Result<Receiver<()>, wandb_offline::Error> {
 
 /// Tells on stderr what is wrong. That stderr may be closed is nobody's problem.
 pub(crate) fn complain(program: &str, what: &dyn fmt::Display) {
-    let mut stderr = io::stderr().lock();
-    let text = shown(&what.to_string(), stderr.is_terminal());
-    let _ = writeln!(stderr, "{program}: {text}");
+    let _ = writeln!(io::stderr().lock(), "{program}: {}", shown(&what.to_string()));
 }
 
 /// Text from data, with what a terminal would obey escaped: control characters, and those that turn the
-/// direction of text around.
-pub(crate) fn shown(text: &str, terminal: bool) -> String {
+/// direction of text around. Also where no terminal is: what a pipe or a file takes may be shown on one later.
+pub(crate) fn shown(text: &str) -> String {
     let obeyed =
         |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !terminal || !text.contains(obeyed) {
+    if !text.contains(obeyed) {
         return text.to_owned();
     }
     text.chars().fold(String::new(), |mut shown, c| {

@@ -3,7 +3,7 @@
 use super::{Exit, PROGRAM, finish, path_of, print_error, stdout, tell_damage};
 use crate::support::{complain, count, key_rule, shown};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::num::NonZero;
 use std::ops::Bound;
 use std::path::PathBuf;
@@ -251,8 +251,7 @@ fn print(report: &EditReport, args: &Args, out: &mut impl Write) -> Result<()> {
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = report_text(&mut text, report);
-        let terminal = std::io::stdout().is_terminal();
-        let lines: Vec<_> = text.split('\n').map(|line| shown(line, terminal)).collect();
+        let lines: Vec<_> = text.split('\n').map(shown).collect();
         out.write_all(lines.join("\n").as_bytes())
     };
     printed.map_err(print_error)

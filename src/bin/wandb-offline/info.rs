@@ -3,7 +3,7 @@
 use super::{Exit, finish, locate, print_error, stdout, tell_damage, tell_empty};
 use crate::list::human_duration;
 use crate::support::shown;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::SystemTime;
 use wandb_offline::Result;
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             .map_err(Into::into)
             .and_then(|()| writeln!(out))
     } else {
-        out.write_all(text(&log, &run, &report, std::io::stdout().is_terminal()).as_bytes())
+        out.write_all(text(&log, &run, &report).as_bytes())
     };
     printed.map_err(print_error)?;
     finish(&mut out)?;
@@ -72,9 +72,9 @@ fn json(log: &LogFile, run: &RunState, report: &LoadReport) -> Value {
     json
 }
 
-fn text(log: &LogFile, run: &RunState, report: &LoadReport, terminal: bool) -> String {
+fn text(log: &LogFile, run: &RunState, report: &LoadReport) -> String {
     let info = run.info();
-    let mut lines = Lines { text: String::new(), terminal };
+    let mut lines = Lines { text: String::new() };
     let name = if info.name().is_empty() {
         info.run_id().to_owned()
     } else {
@@ -124,7 +124,6 @@ fn text(log: &LogFile, run: &RunState, report: &LoadReport, terminal: bool) -> S
 
 struct Lines {
     text: String,
-    terminal: bool,
 }
 
 impl Lines {
@@ -148,7 +147,7 @@ impl Lines {
 
     fn line(&mut self, line: &str) {
         // A line end within a value would look like a line of ours.
-        self.text.push_str(&shown(&line.replace('\n', "\\n"), self.terminal));
+        self.text.push_str(&shown(&line.replace('\n', "\\n")));
         self.text.push('\n');
     }
 }

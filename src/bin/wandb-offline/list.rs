@@ -2,7 +2,7 @@
 
 use super::{Exit, PROGRAM, finish, print_error, stdout};
 use crate::support::{complain, shown};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,8 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             writeln!(out).map_err(print_error)?;
         }
     } else if !rows.is_empty() {
-        let terminal = std::io::stdout().is_terminal();
-        let cells: Vec<_> = rows.iter().map(|row| row.cells(terminal)).collect();
+        let cells: Vec<_> = rows.iter().map(|row| row.cells()).collect();
         print_table(&mut out, &cells).map_err(print_error)?;
     }
     finish(&mut out)?;
@@ -137,12 +136,12 @@ impl Row {
         ])
     }
 
-    fn cells(&self, terminal: bool) -> [String; COLUMNS.len()] {
+    fn cells(&self) -> [String; COLUMNS.len()] {
         let state =
             if self.damaged { format!("{}, damaged", self.state) } else { self.state.into() };
         [
-            shown(&self.id, terminal),
-            shown(&self.name, terminal),
+            shown(&self.id),
+            shown(&self.name),
             state,
             self.step.map(|step| step.to_string()).unwrap_or_default(),
             self.rows.to_string(),
@@ -150,7 +149,7 @@ impl Row {
             self.duration.map(human_duration).unwrap_or_default(),
             human_size(self.size),
             if self.synced { "yes" } else { "no" }.into(),
-            shown(&self.path, terminal),
+            shown(&self.path),
         ]
     }
 }

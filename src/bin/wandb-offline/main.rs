@@ -152,7 +152,7 @@ fn refuse_event_file(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Standard output, buffered. On a terminal, what could be taken for a command to it is escaped.
+/// Standard output, buffered. On a terminal, what it could take for a command is escaped, also in JSON and CSV.
 fn stdout() -> io::BufWriter<Stdout> {
     let stdout = io::stdout().lock();
     io::BufWriter::with_capacity(64 << 10, Stdout { terminal: stdout.is_terminal(), stdout })
@@ -171,7 +171,7 @@ impl Write for Stdout {
         let mut done = 0;
         for chunk in bytes.utf8_chunks() {
             let (valid, invalid) = (chunk.valid(), chunk.invalid());
-            let lines: Vec<_> = valid.split('\n').map(|line| support::shown(line, true)).collect();
+            let lines: Vec<_> = valid.split('\n').map(support::shown).collect();
             self.stdout.write_all(lines.join("\n").as_bytes())?;
             done += valid.len();
             // The beginning of a character whose rest comes with the next call.

@@ -1,17 +1,17 @@
 //! `wandb-offline merge`: the segments of a run as one run directory.
 
-use super::{Exit, finish, print_error, stdout, tell_damage};
-use crate::support::{count, shown};
+use super::{Exit, PROGRAM, finish, print_error, stdout, tell_damage};
+use crate::support::{complain, count, shown};
 use serde::Serialize;
 use std::fmt::{Display, Write as _};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use wandb_offline::Result;
 use wandb_offline::log::find;
 use wandb_offline::merge::{
     Damage, EventPlan, EventReport, MergeReport, Options, Overlap, Plan, Ranks, Steps,
 };
-use wandb_offline::tfevents::{discover, is_event_file};
+use wandb_offline::tfevents::{SkipReason, Skipped, discover, is_event_file};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = RULES)]
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         let plan = EventPlan::new(&args.segments, &options(args))?;
         let report = output.map(|output| plan.write(output)).transpose()?;
         print(&plan, report.as_ref(), event_report_text, args.json)?;
-        return Ok(tell_all(plan.damage()));
+        return Ok(tell_unreadable(&plan).max(tell_all(plan.damage())));
     }
     let plan = Plan::new(&args.segments, &options(args))?;
     let report = output.map(|output| plan.write(output)).transpose()?;
@@ -118,15 +118,25 @@ fn print<P: Serialize + Display, R: Serialize>(
             .map_err(Into::into)
             .and_then(|()| writeln!(out))
     } else {
-        let terminal = std::io::stdout().is_terminal();
         let mut text = plan.to_string();
         // Writing to a string does not fail.
         let _ = report.map(|report| report_text(&mut text, report));
-        let lines: Vec<_> = text.split('\n').map(|line| shown(line, terminal)).collect();
+        let lines: Vec<_> = text.split('\n').map(shown).collect();
         out.write_all(lines.join("\n").as_bytes())
     };
     printed.map_err(print_error)?;
     finish(&mut out)
+}
+
+fn tell_unreadable(plan: &EventPlan) -> Exit {
+    let mut exit = Exit::Done;
+    for Skipped { path, reason, .. } in plan.unreadable() {
+        if let SkipReason::Unreadable(error) = reason {
+            complain(PROGRAM, &format!("not looked into: {error}: {}", path.display()));
+        }
+        exit = Exit::Partly;
+    }
+    exit
 }
 
 fn tell_all<'a>(damage: impl Iterator<Item = (&'a Path, &'a Damage)>) -> Exit {
@@ -167,6 +177,21 @@ fn report_text(text: &mut String, report: &MergeReport) -> std::fmt::Result {
     for (segment, rows) in (1..).zip(&report.rows_left_out).filter(|(_, rows)| **rows > 0) {
         let rows = count(*rows, "row");
         writeln!(text, "  left out: {rows} of segment {segment}, whose steps another has")?;
+    }
+    if report.odd_steps > 0 {
+        let rows = count(report.odd_steps, "row");
+        writeln!(text, "  note: {rows} without a step that is a whole number from 0 on")?;
+        writeln!(
+            text,
+            "        (negative ones are as they were, others got the step behind the row before)"
+        )?;
+    }
+    if report.preemptings_left_out > 0 {
+        let records = count(report.preemptings_left_out, "record");
+        writeln!(
+            text,
+            "  left out: {records} that a segment was being preempted, for another goes on"
+        )?;
     }
     if report.console_left_out > 0 {
         let records = count(report.console_left_out, "record");

@@ -3,7 +3,7 @@
 use super::{Exit, PROGRAM, finish, path_of, print_error, stdout};
 use crate::support::{complain, count, shown};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use wandb_offline::Result;
 use wandb_offline::recover::{Format, Loss, Options, RecoverReport, Recovered, recover};
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             .map_err(Into::into)
             .and_then(|()| writeln!(out))
     } else {
-        out.write_all(text(&report, std::io::stdout().is_terminal()).as_bytes())
+        out.write_all(text(&report).as_bytes())
     };
     printed.map_err(print_error)?;
     finish(&mut out)?;
@@ -66,8 +66,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Partly)
 }
 
-fn text(report: &RecoverReport, terminal: bool) -> String {
-    let path = |path: &std::path::Path| shown(&path.display().to_string(), terminal);
+fn text(report: &RecoverReport) -> String {
+    let path = |path: &std::path::Path| shown(&path.display().to_string());
     let mut text = format!("{} -> {}", path(&report.input), path(&report.output));
     text += if report.written { "\n" } else { " (not written)\n" };
     let recovered = &report.recovered;
@@ -81,7 +81,7 @@ fn text(report: &RecoverReport, terminal: bool) -> String {
     }
     for loss in &recovered.losses {
         // Writing to a string does not fail.
-        let _ = loss_text(&mut text, loss, recovered.format, terminal);
+        let _ = loss_text(&mut text, loss, recovered.format);
     }
     let more = recovered.lost_ranges - recovered.losses.len() as u64;
     if more > 0 {
@@ -91,7 +91,7 @@ fn text(report: &RecoverReport, terminal: bool) -> String {
     text
 }
 
-fn loss_text(text: &mut String, loss: &Loss, format: Format, terminal: bool) -> std::fmt::Result {
+fn loss_text(text: &mut String, loss: &Loss, format: Format) -> std::fmt::Result {
     write!(text, "  lost: bytes {}..{}", loss.offset, loss.end())?;
     match (loss.first_number, loss.last_number) {
         (Some(first), Some(last)) if first == last => write!(text, ", record {first}")?,
@@ -109,7 +109,7 @@ fn loss_text(text: &mut String, loss: &Loss, format: Format, terminal: bool) -> 
         (None, Some(next)) if format == Format::Log => write!(text, ", before step {next}")?,
         _ => {}
     }
-    writeln!(text, ": {}", shown(&loss.cause, terminal))
+    writeln!(text, ": {}", shown(&loss.cause))
 }
 
 /// What is worth knowing and is no loss.

@@ -5,10 +5,10 @@ use super::{Exit, finish, path_of, print_error, stdout, tell_empty};
 use crate::support::{count, shown};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use wandb_offline::Result;
-use wandb_offline::scrub::{Options, ScrubReport, scrub};
+use wandb_offline::scrub::{Options, ScrubReport, Unread, scrub};
 
 /// Make a copy of a run without the secrets in it: API keys, tokens, passwords, private keys, URLs with
 /// credentials.
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             .map_err(Into::into)
             .and_then(|()| writeln!(out))
     } else {
-        out.write_all(text(&report, std::io::stdout().is_terminal()).as_bytes())
+        out.write_all(text(&report).as_bytes())
     };
     printed.map_err(print_error)?;
     finish(&mut out)?;
@@ -60,8 +60,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(if found || report.is_lossy() { Exit::Partly } else { Exit::Done })
 }
 
-fn text(report: &ScrubReport, terminal: bool) -> String {
-    let path = |path: &Path| shown(&path.display().to_string(), terminal);
+fn text(report: &ScrubReport) -> String {
+    let path = |path: &Path| shown(&path.display().to_string());
     let mut text = path(&report.input);
     match &report.output {
         Some(output) => text += &format!(" -> {}\n", path(output)),
@@ -77,7 +77,7 @@ fn text(report: &ScrubReport, terminal: bool) -> String {
     for secret in &report.secrets {
         // A line end within a name would look like a line of ours.
         let line = secret.to_string().replace('\n', "\\n");
-        let _ = writeln!(text, "  {}", shown(&line, terminal));
+        let _ = writeln!(text, "  {}", shown(&line));
     }
     let more = report.found - report.secrets.len() as u64;
     if more > 0 {
@@ -89,10 +89,7 @@ fn text(report: &ScrubReport, terminal: bool) -> String {
         let copied = count(report.files_copied, "file");
         text += &format!("  changed: {}; copied: {copied}\n", changed.join(", "));
     }
-    if report.files_binary > 0 {
-        let files = count(report.files_binary, "file");
-        text += &format!("  not looked into, for they hold no text: {files}\n");
-    }
+    text += &unread_text(report);
     if report.is_lossy() {
         let (bytes, records) =
             (count(report.gap_bytes, "byte"), count(report.undecodable, "record"));
@@ -100,6 +97,32 @@ fn text(report: &ScrubReport, terminal: bool) -> String {
     }
     text
 }
+
+/// The files that were not looked into: those in which text may be come first.
+fn unread_text(report: &ScrubReport) -> String {
+    if report.files_unread_count == 0 {
+        return String::new();
+    }
+    let mut files: Vec<_> = report.files_unread.iter().collect();
+    files.sort_by_key(|file| file.kind);
+    let files_count = count(report.files_unread_count, "file");
+    let mut text = format!("  not looked into: {files_count}\n");
+    for file in files.iter().take(FILES_TOLD) {
+        let why = match file.kind {
+            Unread::Compressed => "compressed; look for secrets in it before you share it",
+            _ => "holds no text",
+        };
+        text += &format!("    {}: {why}\n", shown(&file.file));
+    }
+    let more = report.files_unread_count.saturating_sub(FILES_TOLD as u64);
+    if more > 0 {
+        text += &format!("    and {}\n", count(more, "more file"));
+    }
+    text
+}
+
+/// The report as JSON names them all.
+const FILES_TOLD: usize = 20;
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -2,7 +2,7 @@
 
 use super::{Exit, finish, path_of, print_error, stdout, tell_damage};
 use crate::support::{count, shown};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use wandb_offline::Result;
 use wandb_offline::rewrite::Template;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             .map_err(Into::into)
             .and_then(|()| writeln!(out))
     } else {
-        out.write_all(text(&report, std::io::stdout().is_terminal()).as_bytes())
+        out.write_all(text(&report).as_bytes())
     };
     printed.map_err(print_error)?;
     finish(&mut out)?;
@@ -66,11 +66,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(tell_damage(&damage.gaps, damage.undecodable, damage.tail, &report.log))
 }
 
-fn text(report: &SplitReport, terminal: bool) -> String {
+fn text(report: &SplitReport) -> String {
     let log = report.log.display().to_string();
-    let mut text = format!("{}{}\n", shown(&log, terminal), not_written(report));
+    let mut text = format!("{}{}\n", shown(&log), not_written(report));
     for part in &report.parts {
-        text += &part_text(part, terminal);
+        text += &part_text(part);
     }
     text
 }
@@ -79,7 +79,7 @@ fn not_written(report: &SplitReport) -> &'static str {
     if report.written { "" } else { " (nothing is written)" }
 }
 
-fn part_text(part: &SplitPart, terminal: bool) -> String {
+fn part_text(part: &SplitPart) -> String {
     let steps = match (part.first_step, part.last_step) {
         (Some(first), Some(last)) if first == last => format!(" of step {first}"),
         (Some(first), Some(last)) => format!(" of steps {first} to {last}"),
@@ -88,7 +88,7 @@ fn part_text(part: &SplitPart, terminal: bool) -> String {
     let directory = part.directory.display().to_string();
     let (rows, files) = (count(part.rows, "row"), count(part.files, "file"));
     let records = count(part.records.records(), "record");
-    format!("-> {}\n  {rows}{steps}, {files}, {records}\n", shown(&directory, terminal))
+    format!("-> {}\n  {rows}{steps}, {files}, {records}\n", shown(&directory))
 }
 
 const RULES: &str = "\

@@ -4,7 +4,7 @@ use super::{Exit, PROGRAM, finish, print_error, refuse_event_file, stdout};
 use crate::support::{complain, count, on_interrupt, shown};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 use wandb_offline::Result;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             .map_err(Into::into)
             .and_then(|()| writeln!(out))
     } else {
-        out.write_all(text(&report, std::io::stdout().is_terminal()).as_bytes())
+        out.write_all(text(&report).as_bytes())
     };
     printed.map_err(print_error)?;
     finish(&mut out)?;
@@ -113,17 +113,17 @@ fn tell_error(run: &RunReport) {
     }
 }
 
-fn text(report: &ConvertReport, terminal: bool) -> String {
+fn text(report: &ConvertReport) -> String {
     let mut text = String::new();
     for run in report.runs.iter().filter(|run| run.status == RunStatus::Converted) {
         // Writing to a string does not fail.
-        let _ = run_text(&mut text, run, terminal);
+        let _ = run_text(&mut text, run);
     }
     text
 }
 
-fn run_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Result {
-    let path = |path: &std::path::Path| shown(&path.display().to_string(), terminal);
+fn run_text(text: &mut String, run: &RunReport) -> std::fmt::Result {
+    let path = |path: &std::path::Path| shown(&path.display().to_string());
     let directory = run.directory.as_deref().unwrap_or(&run.log);
     writeln!(text, "{} -> {}", path(&run.log), path(directory))?;
     let (rows, tags) = (count(run.rows, "row"), count(run.carried.tags, "tag"));
@@ -132,7 +132,7 @@ fn run_text(text: &mut String, run: &RunReport, terminal: bool) -> std::fmt::Res
         writeln!(text, "  changed: {} {}", change.count, change.what)?;
     }
     for left_out in &run.left_out {
-        let what = shown(&left_out.what, terminal);
+        let what = shown(&left_out.what);
         writeln!(text, "  left out: {what} ({}): {}", left_out.count, left_out.reason)?;
     }
     for damage in &run.damage {

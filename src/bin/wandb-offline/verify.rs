@@ -4,7 +4,7 @@ use super::secrets::SecretArgs;
 use super::{Exit, PROGRAM, finish, print_error, stdout};
 use crate::support::{complain, count, shown};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use wandb_offline::Result;
 use wandb_offline::verify::{self, Options, Report, Severity, Verdict};
@@ -39,7 +39,6 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let secrets = if args.no_secrets { None } else { Some(args.secrets.scanner()?) };
     let options = Options { secrets, ..Options::default() };
-    let terminal = std::io::stdout().is_terminal();
     let mut out = stdout();
     let (mut exit, mut unreadable, mut files) = (Exit::Done, 0, 0);
     for path in &args.paths {
@@ -57,8 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
                     if report.verdict() != Verdict::Clean {
                         exit = Exit::Partly;
                     }
-                    let text =
-                        if args.json { json(&report)? } else { text(args, &report, terminal) };
+                    let text = if args.json { json(&report)? } else { text(args, &report) };
                     out.write_all(text.as_bytes()).map_err(print_error)?;
                 }
                 Err(error) => {
@@ -85,7 +83,7 @@ fn json(report: &Report) -> Result<String> {
     Ok(line)
 }
 
-fn text(args: &Args, report: &Report, terminal: bool) -> String {
+fn text(args: &Args, report: &Report) -> String {
     let verdict = report.verdict();
     if args.quiet && verdict == Verdict::Clean {
         return String::new();
@@ -102,12 +100,12 @@ fn text(args: &Args, report: &Report, terminal: bool) -> String {
     };
     let rows = count(report.rows, rows);
     let path = report.path.display().to_string();
-    let mut text = format!("{verdict:<7}  {}:{found} {records}, {rows}\n", shown(&path, terminal));
+    let mut text = format!("{verdict:<7}  {}:{found} {records}, {rows}\n", shown(&path));
     let wanted = |severity: Severity| !args.quiet || severity > Severity::Note;
     for finding in report.findings.iter().filter(|finding| wanted(finding.severity())) {
         let line = format!("  {}: {finding}", finding.severity());
         // A line end within a value would look like a line of ours.
-        let _ = writeln!(text, "{}", shown(&line.replace('\n', "\\n"), terminal));
+        let _ = writeln!(text, "{}", shown(&line.replace('\n', "\\n")));
     }
     for (code, severity, more) in
         report.findings.more().filter(|(_, severity, _)| wanted(*severity))

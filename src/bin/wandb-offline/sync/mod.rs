@@ -236,17 +236,16 @@ fn end(args: &Args, report: &SyncReport) -> Result<()> {
 }
 
 fn text(args: &Args, report: &SyncReport) -> String {
-    let terminal = std::io::stdout().is_terminal();
     let mut text = String::new();
     let told = report.runs.iter().filter(|run| run.status != RunStatus::Skipped);
     for run in told {
         // Writing to a string does not fail.
-        let _ = run_text(&mut text, args, run, terminal);
+        let _ = run_text(&mut text, args, run);
     }
     text
 }
 
-fn run_text(text: &mut String, args: &Args, run: &RunReport, terminal: bool) -> std::fmt::Result {
+fn run_text(text: &mut String, args: &Args, run: &RunReport) -> std::fmt::Result {
     let status = match run.status {
         RunStatus::Synced => "synced",
         RunStatus::Already => "synced before",
@@ -255,9 +254,9 @@ fn run_text(text: &mut String, args: &Args, run: &RunReport, terminal: bool) -> 
         RunStatus::Partly => "synced in part",
         _ => "failed",
     };
-    let log = shown(&run.log.display().to_string(), terminal);
+    let log = shown(&run.log.display().to_string());
     let to = run.url.clone().or_else(|| run.run.as_deref().map(place)).unwrap_or_default();
-    writeln!(text, "{status}: {log} -> {}", shown(&to, terminal))?;
+    writeln!(text, "{status}: {log} -> {}", shown(&to))?;
     let receipt = &run.receipt;
     if matches!(run.status, RunStatus::Planned | RunStatus::Failed) {
         return Ok(());
@@ -282,11 +281,11 @@ fn run_text(text: &mut String, args: &Args, run: &RunReport, terminal: bool) -> 
     }
     if args.verbose {
         for file in &receipt.files {
-            let name = shown(&file.name, terminal);
+            let name = shown(&file.name);
             writeln!(text, "  file {name}: {} bytes, md5 {}", file.size, file.md5)?;
         }
         for artifact in &receipt.artifacts {
-            writeln!(text, "  artifact {}", shown(&artifact.name, terminal))?;
+            writeln!(text, "  artifact {}", shown(&artifact.name))?;
         }
     }
     Ok(())

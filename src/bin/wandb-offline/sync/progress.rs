@@ -136,7 +136,7 @@ fn line(template: &str) -> ProgressBar {
 /// The directory of a run says when it was, too.
 fn name(log: &Path) -> String {
     let name = log.parent().and_then(Path::file_name).or_else(|| log.file_name());
-    shown(&name.unwrap_or_default().to_string_lossy(), true)
+    shown(&name.unwrap_or_default().to_string_lossy())
 }
 
 /// Runs that have a line of their own; the others are in the total.

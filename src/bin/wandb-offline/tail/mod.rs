@@ -8,7 +8,7 @@ use super::{Exit, PROGRAM, finish, print_error, seconds, stdout};
 use crate::support::{complain, on_interrupt, shown};
 use rows::{Keys, Row};
 use runs::Runs;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 use table::Table;
@@ -106,7 +106,7 @@ impl Printer {
                 text.push('\n');
             }
             if run.one_of_several {
-                text += &format!("==> {} <==\n", run.path.replace('\n', "\\n"));
+                text += &format!("==> {} <==\n", cell(run.path));
             }
             table.heading_due();
             self.last = Some(run.index);
@@ -145,5 +145,5 @@ struct Shown<'a> {
 
 /// Text for a cell: on one line, and nothing a terminal would obey.
 fn cell(text: &str) -> String {
-    shown(&text.replace('\n', "\\n"), std::io::stdout().is_terminal())
+    shown(&text.replace('\n', "\\n"))
 }
