@@ -58,6 +58,7 @@ mod http;
 pub mod ledger;
 mod local;
 mod options;
+mod pack;
 mod paths;
 pub mod plan;
 mod report;
@@ -75,6 +76,7 @@ pub use driver::sync;
 pub use event::Event;
 pub use http::HttpTransport;
 pub use options::{Live, Stop, SyncOptions};
+pub use pack::{PackReport, PackStatus, PackedFile, PackedRun, pack, sync_pack};
 pub use report::{
     ArtifactReport, ArtifactStatus, FileReport, FileStatus, Receipt, RunReport, RunStatus,
     SyncReport,

@@ -108,7 +108,7 @@ impl<'a> Rounds<'a> {
                 };
                 !self.taken.contains(&log.path) && self.known.get(&log.path).is_none_or(has_changed)
             };
-            select(self.paths, self.session.options, &is_news)
+            select(self.paths, self.session.packed, self.session.options, &is_news)
         };
         self.errors.extend(errors.iter().map(ToString::to_string));
         left_out.into_iter().for_each(|report| self.leave_out(report));

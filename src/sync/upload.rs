@@ -22,6 +22,8 @@ pub(super) struct Upload<'a> {
     pub(super) log: &'a Path,
     /// Whether and how the log is followed.
     pub(super) follow: Option<Live>,
+    /// Whether damage is passed over.
+    pub(super) salvage: bool,
     pub(super) file: &'a LedgerFile,
     pub(super) files: LocalFiles,
     pub(super) plan: Plan,
@@ -33,8 +35,7 @@ impl Upload<'_> {
     /// Goes back and forth between the log, the plan and the server until the plan is finished or the sync is
     /// stopped.
     pub(super) fn drive(&mut self) -> Result<()> {
-        let salvage = self.session.options.salvage;
-        let mut source = Source::open(self.log, salvage, self.follow)?;
+        let mut source = Source::open(self.log, self.salvage, self.follow)?;
         thread::scope(|scope| {
             let (sender, outcomes) = channel();
             let mut under_way = 0;
@@ -121,7 +122,7 @@ impl Upload<'_> {
             match source.next()? {
                 Next::Record(record) => {
                     if let Err(error) = self.plan.record(&record) {
-                        if !self.session.options.salvage {
+                        if !self.salvage {
                             return Err(error.at(self.log));
                         }
                         self.undecodable += 1;
@@ -139,7 +140,7 @@ impl Upload<'_> {
         if gaps.is_lossy() {
             let bytes: u64 = gaps.bytes();
             let reason = format!("the log is damaged: {bytes} bytes of it hold no record");
-            if !self.session.options.salvage {
+            if !self.salvage {
                 return Err(Error::misuse(reason).at(self.log));
             }
             self.plan.note(reason);
@@ -253,7 +254,7 @@ pub(super) fn syncstate(log: &Path) -> Option<i64> {
     serde_json::from_slice::<State>(&bytes).ok().map(|state| state.starting_step)
 }
 
-const SYNCSTATE: &str = ".syncstate";
+pub(super) const SYNCSTATE: &str = ".syncstate";
 
 /// Records read before answers are looked at.
 const RECORDS_AT_ONCE: usize = 512;

@@ -21,7 +21,7 @@ use crate::sync::ledger::Ledger;
 use crate::sync::report::{ArtifactReport, ArtifactStatus};
 use stage::Artifact;
 
-pub(crate) use stage::part_length;
+pub(crate) use stage::{part_length, staged_files};
 
 /// The artifacts of a run on their way.
 #[derive(Debug, Default)]

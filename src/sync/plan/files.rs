@@ -152,9 +152,7 @@ impl Files {
                 let body = Body::File { path: found.path.clone(), offset: 0, length: found.size };
                 file.settle(found.size, found.md5_hex(), body, ledger);
             }
-            Err(Unreadable::Missing) => file.state = State::Done(FileStatus::Missing),
-            Err(Unreadable::Refused(why)) => file.state = State::Done(FileStatus::Refused(why)),
-            Err(Unreadable::Failed(why)) => file.state = State::Done(FileStatus::Failed(why)),
+            Err(why) => file.state = State::Done(why.into()),
         }
     }
 
@@ -243,6 +241,16 @@ impl Upload {
             false => State::Ready(body),
         };
         (self.size, self.md5) = (mark.size, mark.md5);
+    }
+}
+
+impl From<Unreadable> for FileStatus {
+    fn from(why: Unreadable) -> Self {
+        match why {
+            Unreadable::Missing => Self::Missing,
+            Unreadable::Refused(why) => Self::Refused(why),
+            Unreadable::Failed(why) => Self::Failed(why),
+        }
     }
 }
 

@@ -79,10 +79,8 @@ enum SendState {
 
 impl Artifact {
     pub(super) fn new(record: ArtifactRecord, ledger: &Ledger) -> Self {
-        let contents = record.manifest.as_ref().map(|manifest| manifest.contents.as_slice());
-        let local = contents.unwrap_or_default().iter().enumerate();
-        let local = local.filter(|(_, entry)| !entry.local_path.is_empty());
-        let files: BTreeMap<_, _> = local.map(|(i, _)| (i, Sending::default())).collect();
+        let files: BTreeMap<_, _> =
+            staged_files(&record).map(|(entry, _)| (entry, Sending::default())).collect();
         let stage = match (ledger.artifacts.contains_key(&key(&record)), &record.manifest) {
             (true, _) => Stage::Done(ArtifactStatus::Unchanged),
             (false, None) => {
@@ -584,6 +582,14 @@ impl Errand {
 
 fn put(url: String, headers: Vec<(String, String)>, body: Body) -> Request {
     Request { kind: RequestKind::Upload, target: Target::Signed(url), headers, body }
+}
+
+/// The files of an artifact that are on this machine: each one's number in the manifest, and its path.
+pub(crate) fn staged_files(record: &ArtifactRecord) -> impl Iterator<Item = (usize, &str)> {
+    let contents = record.manifest.as_ref().map(|manifest| manifest.contents.as_slice());
+    let entries = contents.unwrap_or_default().iter().enumerate();
+    let paths = entries.map(|(at, entry)| (at, entry.local_path.as_str()));
+    paths.filter(|(_, path)| !path.is_empty())
 }
 
 /// What tells an artifact from others of its run.
