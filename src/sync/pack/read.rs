@@ -162,10 +162,10 @@ impl Packed {
 
     /// Where a file is that the log names.
     pub(in crate::sync) fn find(&self, file: &LocalFile) -> Result<PathBuf, Unreadable> {
-        let blob = self
-            .contents
-            .get(file)
-            .ok_or_else(|| Unreadable::Failed("it was not there when the run was packed".into()))?;
+        let blob = self.contents.get(file).ok_or_else(|| {
+            let file = if let LocalFile::Staged(path) = file { path } else { "it" };
+            Unreadable::Failed(format!("{file} was not there when the run was packed"))
+        })?;
         Ok(self.object(blob))
     }
 
