@@ -1,5 +1,6 @@
 //! Uploading the logs of one run, one after another, each with its ledger.
 
+use super::caught::caught;
 use super::event::Event;
 use super::ledger::{Ledger, LedgerFile, LogMark};
 use super::local::LocalFiles;
@@ -101,6 +102,16 @@ impl Session<'_> {
             reports.push(report);
         }
         (reports, course.behind)
+    }
+
+    /// The reports on logs whose upload ended in a panic.
+    pub(super) fn broken(&self, group: &[Candidate], why: &str) -> Vec<RunReport> {
+        let reports = group.iter().map(|log| report(log, RunStatus::Failed, vec![why.to_owned()]));
+        let reports: Vec<_> = reports.collect();
+        // It may be the observer that panics.
+        let _ =
+            caught(|| reports.iter().for_each(|report| (self.observe)(Event::Ended { report })));
+        reports
     }
 
     pub(super) fn ledger(&self, candidate: &Candidate) -> Result<(LedgerFile, Option<Ledger>)> {

@@ -1,12 +1,13 @@
 //! One log on its way: between the log, the plan and the server. Sends requests and measures files side by side.
 
+use super::caught::caught;
 use super::driver::{OPEN, Session, report};
 use super::event::Event;
 use super::ledger::{LedgerFile, noted_beside, replace};
 use super::local::{LocalFiles, measure};
 use super::options::Live;
 use super::paths::Candidate;
-use super::plan::{Outcome, Plan, Step, Ticket, find_row};
+use super::plan::{Outcome, Plan, Step, Ticket, Unreadable, find_row};
 use super::report::{RunReport, RunStatus};
 use super::source::{Next, Source};
 use crate::error::{Error, Result};
@@ -170,14 +171,17 @@ impl Upload<'_> {
                 let sender = &self.session.sender;
                 scope.spawn(move || {
                     // The other end is gone only when nobody wants to know any more.
-                    let _ = outcomes.send((ticket, Outcome::Answer(sender.send(&request))));
+                    let answer = caught(|| sender.send(&request)).unwrap_or_else(Err);
+                    let _ = outcomes.send((ticket, Outcome::Answer(answer)));
                 });
                 return Ok(1);
             }
             Step::Measure(file) => match self.spool().map(|()| self.files.find(&file))? {
                 Ok(path) => {
                     scope.spawn(move || {
-                        let _ = outcomes.send((ticket, Outcome::Measured(measure(path))));
+                        let found = caught(|| measure(path));
+                        let found = found.unwrap_or_else(|why| Err(Unreadable::Failed(why)));
+                        let _ = outcomes.send((ticket, Outcome::Measured(found)));
                     });
                     return Ok(1);
                 }

@@ -26,7 +26,8 @@
 //!   file that changed is another object. Then `contents.json` is replaced, by renaming, and what it does not name
 //!   does not count.
 //! - Nothing is written where the runs were logged, not even a mark, and nothing is asked of a server. What was
-//!   sent is noted in the pack, so the same pack can go back and forth.
+//!   sent is noted in the pack, so the same pack can go back and forth. If only copies go, and each has a ledger of
+//!   its own or none, the server is asked where the rows are that it has, as when any ledger is lost.
 //! - A pack has no absolute path that anything follows, and can be moved and renamed. Of its own it has no secret;
 //!   keys stay with the server that [`sync_pack`] is given.
 //! - A pack is not trusted. Names in it lead nowhere, for files stand under what they hold; links are refused,
@@ -47,13 +48,33 @@ pub use write::pack;
 use super::ledger;
 use crate::error::{Error, Result};
 use std::fs::File;
+use std::io;
 use std::path::Path;
+use walkdir::WalkDir;
 
 /// Locks a pack as long as what is returned lives.
 fn lock(dir: &Path) -> Result<File> {
     let busy =
         || Error::misuse("another process packs into this directory or uploads it now").at(dir);
     ledger::lock(&dir.join(LOCK))?.ok_or_else(busy)
+}
+
+/// Fails if the directory of a run has a link in it, or is one. What is written or read through it would be
+/// somewhere else.
+fn refuse_links(dir: &Path) -> Result<()> {
+    for entry in WalkDir::new(dir) {
+        let entry = entry.map_err(|error| {
+            let path = error.path().unwrap_or(dir).to_owned();
+            let source = error.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into());
+            Error::io("look into", path, source)
+        })?;
+        let kind = if entry.path_is_symlink() { None } else { Some(entry.file_type()) };
+        if !kind.is_some_and(|kind| kind.is_file() || kind.is_dir()) {
+            let reason = "a link, or no file; a pack has none; do not trust this one";
+            return Err(Error::misuse(reason).at(entry.path()));
+        }
+    }
+    Ok(())
 }
 
 const LOCK: &str = "pack.lock";

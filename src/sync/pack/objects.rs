@@ -99,7 +99,8 @@ pub(super) fn extend(
     // What a packing that was killed left behind does not count.
     to.set_len(start).map_err(wrote)?;
     to.seek(SeekFrom::Start(start)).map_err(wrote)?;
-    let copied = copy(&mut from.take(length - start), &mut to, &mut hash).map_err(wrote)?;
+    let copied = copy(&mut from.take(length - start), &mut to, &mut hash)
+        .map_err(|error| Error::io("pack", log, error))?;
     if start + copied != length {
         return Err(Error::misuse("the log became shorter while it was packed").at(log));
     }

@@ -1,9 +1,9 @@
 //! Uploading what is packed.
 
 use super::contents::{AGAIN, Blob, Contents, Index, LONGEST, OBJECTS};
-use super::lock;
 use super::objects::digest;
 use super::write::runs;
+use super::{lock, refuse_links};
 use crate::error::{Error, Result};
 use crate::log::LogFile;
 use crate::sync::driver::upload;
@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use walkdir::WalkDir;
 
 /// The logs of a pack, by their paths in it.
 pub(in crate::sync) type PackedLogs = BTreeMap<PathBuf, Arc<Packed>>;
@@ -93,24 +92,10 @@ pub(in crate::sync) struct Packed {
 }
 
 impl Packed {
-    /// Opens the directory of a run, in which there must be nothing that leads out of it. If it is `ours`, what a
+    /// Opens the directory of a run, in which nothing may lead out of it. If it is `ours`, what a
     /// packing that was killed left behind the log is taken away.
     fn open(dir: &Path, ours: bool) -> Result<Self> {
-        for entry in WalkDir::new(dir) {
-            let entry = entry.map_err(|error| {
-                let path = error.path().unwrap_or(dir).to_owned();
-                let source = error.into_io_error();
-                Error::io(
-                    "look into",
-                    path,
-                    source.unwrap_or_else(|| std::io::ErrorKind::Other.into()),
-                )
-            })?;
-            if !entry.file_type().is_file() && !entry.file_type().is_dir() {
-                let reason = "a link, or no file; a pack has none; do not trust this one";
-                return Err(Error::misuse(reason).at(entry.path()));
-            }
-        }
+        refuse_links(dir)?;
         let contents = Contents::read(dir)?;
         let contents = contents.ok_or_else(|| Error::misuse("no run is packed here").at(dir))?;
         let packed = Self { dir: dir.to_owned(), contents };
@@ -174,10 +159,10 @@ impl Packed {
     }
 }
 
-/// Whether a log is in a pack.
+/// Whether a log is in a pack, if only half of it as yet.
 pub(in crate::sync) fn is_packed(log: &LogFile) -> bool {
     let dir = log.dir().canonicalize().unwrap_or_else(|_| log.dir().to_owned());
-    Contents::is_in(&dir) && dir.parent().is_some_and(|pack| Index::is_in(pack))
+    dir.join(OBJECTS).is_dir() && dir.parent().is_some_and(Index::is_in)
 }
 
 fn check(path: &Path, name: &str, blob: &Blob) -> Result<()> {

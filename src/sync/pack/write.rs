@@ -4,7 +4,7 @@ use super::contents::{Contents, Index};
 use super::named::Named;
 use super::objects::{Objects, extend};
 use super::report::{PackReport, PackStatus, PackedFile, PackedRun};
-use super::{LOCK, PackedLogs, lock};
+use super::{LOCK, PackedLogs, lock, refuse_links};
 use crate::error::{Error, Result};
 use crate::sync::ledger::{Ledger, LogMark, noted_beside, replace};
 use crate::sync::local::LocalFiles;
@@ -183,16 +183,19 @@ fn place(pack: &Path, log: &Path) -> Result<(PathBuf, Option<Contents>)> {
     };
     let mut place = pack.join(&name);
     let mut number = 1;
-    // Another log may have been in a directory of that name.
-    while let Some(contents) = Contents::read(&place)? {
+    loop {
+        if fs::symlink_metadata(&place).is_ok() {
+            refuse_links(&place)?;
+        }
+        let Some(contents) = Contents::read(&place)? else { return Ok((place, None)) };
         let packed = place.join(&contents.name);
         if contents.name == file_name(log) && LogMark::of(&packed)?.fits(log)? {
             return Ok((place, Some(contents)));
         }
+        // Another log was in a directory of that name.
         number += 1;
         place = pack.join(format!("{name}-{number}"));
     }
-    Ok((place, None))
 }
 
 /// Where the files are that a log names. What is not there and was before stays as it was.

@@ -105,6 +105,8 @@ fn links_are_refused_wherever_they_are() {
         let at = place(&scene);
         link(&target, &at);
         assert!(refused(&scene).contains("a link, or no file"), "{}", at.display());
+        let report = scene.pack();
+        assert!(!report.is_complete(), "nor is anything written through it: {}", at.display());
         assert_eq!(std::fs::read(&target).unwrap(), b"the secret");
     }
     // The directory of a run itself.

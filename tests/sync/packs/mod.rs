@@ -146,6 +146,27 @@ fn a_run_that_grew_is_packed_again_and_each_row_arrives_once() {
 }
 
 #[test]
+fn a_pack_of_which_only_copies_travel_sends_each_row_once_as_well() {
+    let scene = Scene::new();
+    let run = scene.options("r1").create().unwrap();
+    for part in 0..3 {
+        for _ in 0..50 {
+            run.log([("loss", 0.5)]).unwrap();
+        }
+        if part == 2 {
+            run.clone().finish().unwrap();
+        }
+        scene.pack();
+        let travels = scene.dir.path().join(format!("copy-{part}"));
+        super::copy(&scene.stick(), &travels);
+        let report = scene.try_to_send(&travels, &SyncOptions::default()).unwrap();
+        let status = if part == 2 { RunStatus::Synced } else { RunStatus::Open };
+        assert_eq!(only(&report).status, status, "{report:?}");
+        scene.has_rows((part + 1) * 50);
+    }
+}
+
+#[test]
 fn half_a_record_at_the_end_is_left_for_the_next_time() {
     let scene = Scene::new();
     let log = scene.run("r1", 50);

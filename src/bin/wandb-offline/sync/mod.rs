@@ -25,7 +25,7 @@ use wandb_offline::{Error, Result};
 /// has is noted in the ledger beside the log, run-ID.wandb.<12 hex digits>.sync, one for each server and run; do not
 /// remove it. A log that is there as a whole is marked by run-ID.wandb.synced.
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER)]
+#[command(after_help = AFTER, group = clap::ArgGroup::new("follow").args(["live", "watch"]).multiple(true))]
 pub(crate) struct Args {
     /// The runs: logs, run directories, or directories of runs, all of which are meant. Without any, ./wandb.
     paths: Vec<PathBuf>,
@@ -103,13 +103,13 @@ pub(crate) struct Args {
     watch: bool,
     /// Give up a log that did not grow for so long: its writer is gone. The run is left open, or ended with
     /// --finish; with --watch it is taken up again when it grows.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600.0, requires = "follow")]
     give_up_after: f64,
     /// Upload what is new of a run that is followed this often, and without any a sign of life half as often.
-    #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 15.0, requires = "follow")]
     pace: f64,
     /// With --watch, look for new runs this often.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, requires = "watch")]
     look_every: f64,
     /// Print what happens as lines of JSON, the report last.
     #[arg(long)]
@@ -324,14 +324,16 @@ Examples:
   wandb-offline sync wandb --dry-run
   wandb-offline sync wandb/offline-run-20261124_100000-gpt2 --project thesis
   wandb-offline sync wandb --watch
-  wandb-offline sync wandb --to /media/stick/runs     (elsewhere: wandb-offline sync --from /media/stick/runs)
+  wandb-offline sync wandb --to /media/stick/runs
+  wandb-offline sync --from /media/stick/runs
   WANDB_BASE_URL=https://wandb.example.org wandb-offline sync wandb
 
 Exit codes:
   0  everything is stored, or was before; with --to: is packed
   1  nothing was stored, or packed
   2  wrong usage, or no key
-  3  stored in part: a log is damaged, a run has no end, or something failed; run it again. Or packed in part";
+  3  stored in part: a log is damaged, a run has no end, or something failed; run it again
+     with --to: packed in part";
 
 /// Runs that are followed wait most of their time.
 const FOLLOWED_AT_ONCE: usize = 512;
