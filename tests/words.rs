@@ -67,10 +67,32 @@ fn help_of_sync_says_where_server_key_and_ledger_are() {
         "netrc",
         "ledger",
         "https://api.forge.coreweave.com",
+        "--to <DIR>",
+        "sync --from /",
         "Examples:",
         "Exit codes:",
     ] {
         assert!(help.contains(word), "{word}: {help}");
+    }
+}
+
+#[cfg(feature = "sync")]
+#[test]
+fn options_of_sync_that_would_do_nothing_are_refused_with_those_they_need() {
+    for (args, said) in [
+        (&["--pace", "3"][..], "<--live|--watch>"),
+        (&["--give-up-after", "3"], "<--live|--watch>"),
+        (&["--look-every", "3"], "--watch"),
+        (&["--look-every", "3", "--live"], "--watch"),
+        (&["--to", "a", "--from", "b"], "'--from <DIR>'"),
+        (&["--to", "a", "--live"], "'--live'"),
+        (&["--from", "a", "--watch"], "'--watch'"),
+        (&["--from", "a", "wandb"], "'[PATHS]...'"),
+        (&["--from", "a", "--staging", "b"], "'--staging <DIR>'"),
+    ] {
+        let (_, stderr, code) = wandb_offline(&[&["sync"], args].concat());
+        assert_eq!(code, 2, "{args:?}: {stderr}");
+        assert!(stderr.contains(said), "{args:?}: {stderr}");
     }
 }
 

@@ -18,6 +18,8 @@ pub use growing::{End, News, Replaced};
 pub(crate) use output::Output;
 pub(crate) use source::skip;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};
+#[cfg(feature = "sync")]
+pub(crate) use staged::temporary_in;
 pub(crate) use staged::{StagedDir, StagedFile, refuse_existing, sync_dir};
 pub use unpacked::Unpacked;
 pub(crate) use unpacked::{Compression, Sniff};

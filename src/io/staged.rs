@@ -8,8 +8,9 @@
 
 use crate::error::{Error, Result};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use tempfile::{TempDir, TempPath};
+use tempfile::{NamedTempFile, TempDir, TempPath};
 
 /// A directory in the making.
 #[derive(Debug)]
@@ -90,14 +91,7 @@ impl StagedFile {
     /// Begins the file `destination`, which must not exist, and opens it. The directories above it are made.
     pub(crate) fn new(destination: PathBuf) -> Result<(Self, File)> {
         let parent = vacant(&destination)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(PREFIX);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let file = builder.tempfile_in(&parent);
+        let file = temporary_in(&parent);
         let file = file.map_err(|error| Error::io("create a file in", parent, error))?;
         let (file, temporary) = file.into_parts();
         Ok((Self { temporary, destination }, file))
@@ -122,6 +116,18 @@ impl StagedFile {
         sync_parent(&to)?;
         Ok(to)
     }
+}
+
+/// A file in `dir` under a hidden name, with the permissions that files have here.
+pub(crate) fn temporary_in(dir: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(dir)
 }
 
 /// Fails if there is something at `destination` already.

@@ -1,9 +1,11 @@
 //! Uploading the logs of one run, one after another, each with its ledger.
 
+use super::caught::caught;
 use super::event::Event;
 use super::ledger::{Ledger, LedgerFile, LogMark};
 use super::local::LocalFiles;
-use super::options::{Live, Stop, SyncOptions};
+use super::options::{Live, Stop, SyncOptions, Terms};
+use super::pack::PackedLogs;
 use super::paths::Candidate;
 use super::plan::{Plan, PlanOptions};
 use super::report::{Receipt, RunReport, RunStatus, SyncReport};
@@ -28,15 +30,29 @@ pub fn sync(
     stop: &Stop,
     observe: &(dyn Fn(Event<'_>) + Sync),
 ) -> SyncReport {
+    upload(paths, &PackedLogs::new(), server, transport, options, stop, observe)
+}
+
+/// Uploads the logs that `paths` mean, those that are `packed` with what is packed with them.
+pub(super) fn upload(
+    paths: &[PathBuf],
+    packed: &PackedLogs,
+    server: &Server,
+    transport: &dyn Transport,
+    options: &SyncOptions,
+    stop: &Stop,
+    observe: &(dyn Fn(Event<'_>) + Sync),
+) -> SyncReport {
     let retried = |what: &str, why: &str, time| observe(Event::Waiting { what, why, time });
     let sender = Sender::new(transport, server.patience, stop, &retried);
-    let session = Session { server, options, observe, sender };
+    let session = Session { server, packed, options, observe, sender };
     Rounds::new(&session, paths).run()
 }
 
 /// A sync under way.
 pub(super) struct Session<'a> {
     pub(super) server: &'a Server,
+    pub(super) packed: &'a PackedLogs,
     pub(super) options: &'a SyncOptions,
     pub(super) observe: &'a (dyn Fn(Event<'_>) + Sync),
     pub(super) sender: Sender<'a>,
@@ -88,6 +104,16 @@ impl Session<'_> {
         (reports, course.behind)
     }
 
+    /// The reports on logs whose upload ended in a panic.
+    pub(super) fn broken(&self, group: &[Candidate], why: &str) -> Vec<RunReport> {
+        let reports = group.iter().map(|log| report(log, RunStatus::Failed, vec![why.to_owned()]));
+        let reports: Vec<_> = reports.collect();
+        // It may be the observer that panics.
+        let _ =
+            caught(|| reports.iter().for_each(|report| (self.observe)(Event::Ended { report })));
+        reports
+    }
+
     pub(super) fn ledger(&self, candidate: &Candidate) -> Result<(LedgerFile, Option<Ledger>)> {
         let (entity, project, id) = &candidate.target;
         LedgerFile::lock(&candidate.log.path, &[&self.server.base, entity, project, id])
@@ -109,15 +135,19 @@ impl Session<'_> {
             }
             if ledger.whole
                 && ledger.stored == candidate.log.size
-                && (ledger.complete.is_some() || (!self.options.finish && is_quiet(log, follow)))
+                && (ledger.complete.is_some() || (!candidate.terms.finish && is_quiet(log, follow)))
             {
                 return Ok((self.stored_before(candidate, ledger), ledger.ends()));
             }
         }
+        if let Some(packed) = &candidate.packed {
+            packed.verify()?;
+        }
+        let Terms { overrides, finish, append, salvage } = candidate.terms.clone();
         let options = PlanOptions {
-            overrides: self.options.overrides.clone(),
-            finish: self.options.finish.then_some(1),
-            continues: behind.is_some() || self.options.append,
+            overrides,
+            finish: finish.then_some(1),
+            continues: behind.is_some() || append,
             at_least: behind.unwrap_or_default(),
             live: follow.map(|live| live.pace),
             batch,
@@ -131,8 +161,12 @@ impl Session<'_> {
                 session: self,
                 log,
                 follow,
+                salvage,
                 file: &file,
-                files: LocalFiles::new(candidate.log.dir(), self.options),
+                files: match &candidate.packed {
+                    Some(packed) => LocalFiles::packed(packed.clone()),
+                    None => LocalFiles::new(candidate.log.dir(), self.options),
+                },
                 plan: Plan::new(options.clone(), Some(fresh)),
                 told: false,
                 undecodable: 0,

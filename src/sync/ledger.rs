@@ -9,7 +9,7 @@
 //! the log's name when it is not compressed ([`noted_beside`]), so that compressing it changes nothing.
 
 use crate::error::{Error, Result};
-use crate::io::{Compression, Source, Unpacked};
+use crate::io::{Compression, Source, Unpacked, temporary_in};
 use crate::log::plain_path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -56,6 +56,37 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Reads a ledger; one that makes no sense is an error, for guessing could send everything twice.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", path, error)),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            let reason = format!(
+                "this ledger is damaged ({error}); move it away to compare with the server"
+            );
+            Error::misuse(reason).at(path)
+        })
+    }
+
+    /// Whether the two say that the lines are at different places.
+    pub(crate) fn is_elsewhere(&self, other: &Self) -> bool {
+        let bases = |places: Places| [places.history.base, places.events.base, places.console.base];
+        let both = self.places.map(bases).zip(other.places.map(bases));
+        both.is_some_and(|(own, other)| own != other)
+    }
+
+    /// Whether more is stored than `other` knows of, if both are of one log.
+    pub(crate) fn is_ahead_of(&self, other: &Self) -> bool {
+        let stored = |ledger: &Self| {
+            let counts = (ledger.files.len(), ledger.artifacts.len(), ledger.alerts);
+            (ledger.stored, ledger.complete.is_some(), ledger.ends(), counts)
+        };
+        stored(self) > stored(other)
+    }
+
     /// The places behind the lines that are stored.
     pub(crate) fn ends(&self) -> [u64; 3] {
         let places = self.places.unwrap_or_default();
@@ -149,18 +180,10 @@ impl LedgerFile {
     /// none yet.
     pub(crate) fn lock(log: &Path, target: &[&str]) -> Result<(Self, Option<Ledger>)> {
         let path = Self::path(log, target);
-        let lock_path = with_suffix(&path, ".lock");
-        let failed = |error| Error::io("lock", &lock_path, error);
-        let lock = File::options().create(true).append(true).open(&lock_path).map_err(failed)?;
-        match fs4::FileExt::try_lock(&lock) {
-            Ok(()) => {}
-            Err(fs4::TryLockError::WouldBlock) => {
-                return Err(Error::misuse("another process is syncing this run now").at(log));
-            }
-            // Some network file systems have no locks; the ledger serves without.
-            Err(fs4::TryLockError::Error(_)) => {}
-        }
-        let ledger = read(&path)?;
+        let lock = lock(&with_suffix(&path, ".lock"))?;
+        let busy = || Error::misuse("another process is syncing this run now").at(log);
+        let lock = lock.ok_or_else(busy)?;
+        let ledger = Ledger::read(&path)?;
         Ok((Self { path, _lock: lock }, ledger))
     }
 
@@ -182,17 +205,15 @@ impl LedgerFile {
     }
 }
 
-/// Reads a ledger; one that makes no sense is an error, for guessing could send everything twice.
-fn read(path: &Path) -> Result<Option<Ledger>> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", path, error)),
-    };
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        let reason =
-            format!("this ledger is damaged ({error}); move it away to compare with the server");
-        Error::misuse(reason).at(path)
+/// Locks a file that is there for this alone, as long as what is returned lives; `None` if another process has
+/// it.
+pub(crate) fn lock(path: &Path) -> Result<Option<File>> {
+    let failed = |error| Error::io("lock", path, error);
+    let lock = File::options().create(true).append(true).open(path).map_err(failed)?;
+    Ok(match fs4::FileExt::try_lock(&lock) {
+        // Some network file systems have no locks; what is locked serves without.
+        Ok(()) | Err(fs4::TryLockError::Error(_)) => Some(lock),
+        Err(fs4::TryLockError::WouldBlock) => None,
     })
 }
 
@@ -201,7 +222,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
     let failed = |error| Error::io("write", path, error);
     let dir =
         path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+    let mut file = temporary_in(dir).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     if durable {
         file.as_file().sync_all().map_err(failed)?;

@@ -1,22 +1,37 @@
 //! Files of this machine: which may be read, and what they hold.
 
 use super::options::SyncOptions;
+use super::pack::Packed;
 use super::plan::{LocalFile, Measured, Unreadable, is_contained, part_length};
 use crate::io::{Compression, Source, SourceEnd, Unpacked};
 use md5::{Digest, Md5};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::NamedTempFile;
 
 /// The files of one run.
 #[derive(Debug)]
 pub(super) struct LocalFiles {
+    origin: Origin,
+    console: Option<NamedTempFile>,
+}
+
+/// Where the files of a run are.
+#[derive(Debug)]
+enum Origin {
+    Disk(OnDisk),
+    Pack(Arc<Packed>),
+}
+
+/// Where they were logged.
+#[derive(Debug)]
+struct OnDisk {
     dir: PathBuf,
     /// What may be read, resolved.
     allowed: Vec<PathBuf>,
     staging: Vec<PathBuf>,
-    console: Option<NamedTempFile>,
 }
 
 impl LocalFiles {
@@ -27,7 +42,13 @@ impl LocalFiles {
         let allowed =
             [dir.to_owned()].into_iter().chain(options.allow.iter().cloned()).chain(staged);
         let allowed = allowed.filter_map(|dir| dir.canonicalize().ok()).collect();
-        Self { dir: dir.to_owned(), allowed, staging: options.staging.clone(), console: None }
+        let disk = OnDisk { dir: dir.to_owned(), allowed, staging: options.staging.clone() };
+        Self { origin: Origin::Disk(disk), console: None }
+    }
+
+    /// The files that are packed with a log, and no others.
+    pub(super) const fn packed(packed: Arc<Packed>) -> Self {
+        Self { origin: Origin::Pack(packed), console: None }
     }
 
     /// Adds to the console output.
@@ -41,18 +62,29 @@ impl LocalFiles {
 
     /// Where a file is, if it may be read.
     pub(super) fn find(&self, file: &LocalFile) -> Result<PathBuf, Unreadable> {
-        let candidates = match file {
-            LocalFile::Console => {
+        match (file, &self.origin) {
+            (LocalFile::Console, _) => {
                 let file = self.console.as_ref().ok_or(Unreadable::Missing)?;
-                return Ok(file.path().to_owned());
+                Ok(file.path().to_owned())
             }
-            LocalFile::Run(name) if is_contained(name) => vec![self.dir.join("files").join(name)],
-            LocalFile::Run(_) => {
-                return Err(Unreadable::Refused("its name leads out of the run's files".into()));
+            (LocalFile::Run(name), _) if !is_contained(name) => {
+                Err(Unreadable::Refused("its name leads out of the run's files".into()))
             }
-            LocalFile::Staged(path) => self.staged(Path::new(path)),
-        };
-        for path in &candidates {
+            (file, Origin::Pack(packed)) => packed.find(file),
+            (LocalFile::Run(name), Origin::Disk(disk)) => {
+                disk.first(&[disk.dir.join("files").join(name)])
+            }
+            (LocalFile::Staged(path), Origin::Disk(disk)) => {
+                disk.first(&disk.staged(Path::new(path)))
+            }
+        }
+    }
+}
+
+impl OnDisk {
+    /// The first that is there, if it may be read.
+    fn first(&self, candidates: &[PathBuf]) -> Result<PathBuf, Unreadable> {
+        for path in candidates {
             match path.canonicalize() {
                 Ok(resolved) => return self.check(path, resolved),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -20,6 +20,7 @@
 //! - Only the run directory and the staging directories of artifacts are read, links included, unless others
 //!   are [allowed](SyncOptions::allow).
 //! - In the run directory only the ledger, its lock and the official marks are written.
+//! - A run that fails stops no other, not even by a panic of a transport or an observer.
 //!
 //! # Runs that go on
 //! With [`SyncOptions::live`] logs are followed: lines, config and files go at the official client's
@@ -30,6 +31,10 @@
 //!   the end.
 //! - Console lines that may still change, the last 128, are sent when more follow or at the end.
 //! - Nothing is different for the ledger: a run may be followed for a while, and uploaded another day.
+//!
+//! # Without a way to the server
+//! [`pack`] puts all that an upload reads into a directory, and [`sync_pack`] uploads it on a machine that reaches the
+//! server, with the same plan and the same ledger.
 //!
 //! # Other than the official client
 //! Compared with `wandb sync` 0.31.0, the same log gives a server the same run, with these differences, each
@@ -47,17 +52,20 @@
 //! | telemetry and writer id as in the log | its own version, a new id at each sync | a second sync sends the same |
 //! | of a run and a copy that `recover` or `scrub` put beside it, the copy goes alone | both go | rows would be there twice |
 //! | following ends with a log that is silent for long | waits for ever | its writer may be gone |
+//! | of a run that is followed, the last 128 console lines wait for more, or for the end | they go at once, and the last 32 again when they change | each line goes once |
 //! | files are made in memory | `files/` is overwritten | nothing is overwritten |
 
 pub mod api;
 mod audit;
 mod budget;
+mod caught;
 mod driver;
 mod event;
 mod http;
 pub mod ledger;
 mod local;
 mod options;
+mod pack;
 mod paths;
 pub mod plan;
 mod report;
@@ -75,6 +83,7 @@ pub use driver::sync;
 pub use event::Event;
 pub use http::HttpTransport;
 pub use options::{Live, Stop, SyncOptions};
+pub use pack::{PackReport, PackStatus, PackedFile, PackedRun, pack, sync_pack};
 pub use report::{
     ArtifactReport, ArtifactStatus, FileReport, FileStatus, Receipt, RunReport, RunStatus,
     SyncReport,

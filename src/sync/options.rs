@@ -1,6 +1,7 @@
 //! How a sync goes about it.
 
 use super::plan::{Overrides, Pace};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -53,6 +54,32 @@ impl Default for SyncOptions {
             runs_at_once: RUNS_AT_ONCE,
             allow: Vec::new(),
             staging: Vec::new(),
+        }
+    }
+}
+
+/// What of the options is settled for each log by itself: for one in a pack, when it was packed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Terms {
+    pub(super) overrides: Overrides,
+    pub(super) finish: bool,
+    pub(super) append: bool,
+    pub(super) salvage: bool,
+}
+
+impl Terms {
+    pub(super) fn of(options: &SyncOptions) -> Self {
+        let SyncOptions { finish, append, salvage, .. } = *options;
+        Self { overrides: options.overrides.clone(), finish, append, salvage }
+    }
+
+    /// These, and what was asked for earlier where these ask for nothing else.
+    pub(super) fn or(self, earlier: Self) -> Self {
+        Self {
+            overrides: self.overrides.or(earlier.overrides),
+            finish: self.finish || earlier.finish,
+            append: self.append || earlier.append,
+            salvage: self.salvage && earlier.salvage,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From paths to logs: what is there, what is left out and why, and which logs are one run.
 
-use super::options::SyncOptions;
+use super::options::{SyncOptions, Terms};
+use super::pack::{Packed, PackedLogs, is_packed};
 use super::plan::{PlanOptions, target};
 use super::report::{Receipt, RunReport, RunStatus};
 use crate::error::{Error, Result};
@@ -10,6 +11,7 @@ use prost_types::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A log that is to be uploaded.
 #[derive(Clone, Debug)]
@@ -19,6 +21,9 @@ pub(super) struct Candidate {
     pub(super) target: (String, String, String),
     /// A copy that `recover` or `scrub` made of another log that is there.
     pub(super) is_copy: bool,
+    pub(super) terms: Terms,
+    /// What is packed with it, if it is in a pack.
+    pub(super) packed: Option<Arc<Packed>>,
     start: (i64, i32),
 }
 
@@ -33,9 +38,11 @@ pub(super) struct Selection {
 }
 
 /// Finds the logs that `paths` mean: `.wandb` files, run directories, their `files/`, and directories of runs,
-/// however deep. The same file is taken once, and only those that `is_news` says are looked into.
+/// however deep. The same file is taken once, and only those that `is_news` says are looked into. What is in a
+/// pack is left out, but for the logs that are said to be `packed`.
 pub(super) fn select(
     paths: &[PathBuf],
+    packed: &PackedLogs,
     options: &SyncOptions,
     is_news: &dyn Fn(&LogFile) -> bool,
 ) -> Selection {
@@ -47,11 +54,13 @@ pub(super) fn select(
     let copies = Copies::among(&found);
     let mut groups: BTreeMap<(String, String, String), Vec<Candidate>> = BTreeMap::new();
     for log in found.iter().filter(|log| is_news(log)) {
-        if let Some(reason) = skipped(log, options).or_else(|| copies.objection(log)) {
+        let packed = packed.get(&log.path);
+        let reason = skipped(log, packed.is_some(), options).or_else(|| copies.objection(log));
+        if let Some(reason) = reason {
             selection.left_out.push(left_out(log, RunStatus::Skipped, reason));
             continue;
         }
-        match candidate(log, options) {
+        match candidate(log, packed, options) {
             Ok(mut found) => {
                 found.is_copy = copies.is_copy(log);
                 groups.entry(found.target.clone()).or_default().push(found);
@@ -159,7 +168,10 @@ fn stripped(mut name: &str, endings: [&str; 2]) -> Vec<String> {
     names
 }
 
-fn skipped(log: &LogFile, options: &SyncOptions) -> Option<String> {
+fn skipped(log: &LogFile, packed: bool, options: &SyncOptions) -> Option<String> {
+    if !packed && is_packed(log) {
+        return Some("it is in a pack, which --from uploads".into());
+    }
     let dir = log.dir().canonicalize().ok();
     let dir = dir.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     if log.synced && !options.include_synced && !options.audit && !options.repair {
@@ -185,8 +197,17 @@ fn left_out(log: &LogFile, status: RunStatus, reason: String) -> RunReport {
 }
 
 /// Looks for the run record of a log, which comes second in a sound one.
-fn candidate(log: &LogFile, options: &SyncOptions) -> Result<Candidate> {
-    let mut reader = Reader::options().lenient(options.salvage).open(&log.path)?;
+fn candidate(
+    log: &LogFile,
+    packed: Option<&Arc<Packed>>,
+    options: &SyncOptions,
+) -> Result<Candidate> {
+    let terms = Terms::of(options);
+    let terms = match packed {
+        Some(packed) => terms.or(packed.terms().clone()),
+        None => terms,
+    };
+    let mut reader = Reader::options().lenient(terms.salvage).open(&log.path)?;
     let mut run = RunState::keeping(0, &crate::Limits::DEFAULT);
     for _ in 0..RECORDS_LOOKED_AT {
         let Some(record) = reader.next_record()? else { break };
@@ -199,10 +220,11 @@ fn candidate(log: &LogFile, options: &SyncOptions) -> Result<Candidate> {
         let reason = "the log has no run record, so nobody knows which run it is";
         return Err(Error::misuse(reason).at(&log.path));
     }
-    let plan = PlanOptions { overrides: options.overrides.clone(), ..PlanOptions::default() };
+    let plan = PlanOptions { overrides: terms.overrides.clone(), ..PlanOptions::default() };
     let Timestamp { seconds, nanos } = run.info().start_time().unwrap_or_default();
     let target = target(run.info(), &plan);
-    Ok(Candidate { log: log.clone(), target, is_copy: false, start: (seconds, nanos) })
+    let (log, packed, start) = (log.clone(), packed.cloned(), (seconds, nanos));
+    Ok(Candidate { log, target, is_copy: false, terms, packed, start })
 }
 
 /// A damaged beginning may push the run record back, but not for ever.

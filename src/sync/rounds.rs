@@ -1,5 +1,6 @@
 //! Which logs are under way: one round of looking, or round after round as long as runs are followed.
 
+use super::caught::caught;
 use super::driver::{Course, Session};
 use super::event::Event;
 use super::paths::{Candidate, Selection, select};
@@ -108,7 +109,7 @@ impl<'a> Rounds<'a> {
                 };
                 !self.taken.contains(&log.path) && self.known.get(&log.path).is_none_or(has_changed)
             };
-            select(self.paths, self.session.options, &is_news)
+            select(self.paths, self.session.packed, self.session.options, &is_news)
         };
         self.errors.extend(errors.iter().map(ToString::to_string));
         left_out.into_iter().for_each(|report| self.leave_out(report));
@@ -163,7 +164,8 @@ impl<'a> Rounds<'a> {
             let course = Course { behind, follow: None, batch };
             let (session, done) = (self.session, done.clone());
             scope.spawn(move || {
-                let (reports, ends) = session.group(&group, course);
+                let (reports, ends) = caught(|| session.group(&group, course))
+                    .unwrap_or_else(|why| (session.broken(&group, &why), None));
                 // The other end waits for this.
                 let _ = done.send((target, reports, ends));
             });

@@ -1,12 +1,13 @@
 //! One log on its way: between the log, the plan and the server. Sends requests and measures files side by side.
 
+use super::caught::caught;
 use super::driver::{OPEN, Session, report};
 use super::event::Event;
 use super::ledger::{LedgerFile, noted_beside, replace};
 use super::local::{LocalFiles, measure, text};
 use super::options::Live;
 use super::paths::Candidate;
-use super::plan::{Outcome, Plan, Step, Ticket, find_row};
+use super::plan::{Outcome, Plan, Step, Ticket, Unreadable, find_row};
 use super::report::{RunReport, RunStatus};
 use super::source::{Next, Source};
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ pub(super) struct Upload<'a> {
     pub(super) log: &'a Path,
     /// Whether and how the log is followed.
     pub(super) follow: Option<Live>,
+    /// Whether damage is passed over.
+    pub(super) salvage: bool,
     pub(super) file: &'a LedgerFile,
     pub(super) files: LocalFiles,
     pub(super) plan: Plan,
@@ -33,8 +36,7 @@ impl Upload<'_> {
     /// Goes back and forth between the log, the plan and the server until the plan is finished or the sync is
     /// stopped.
     pub(super) fn drive(&mut self) -> Result<()> {
-        let salvage = self.session.options.salvage;
-        let mut source = Source::open(self.log, salvage, self.follow)?;
+        let mut source = Source::open(self.log, self.salvage, self.follow)?;
         thread::scope(|scope| {
             let (sender, outcomes) = channel();
             let mut under_way = 0;
@@ -121,7 +123,7 @@ impl Upload<'_> {
             match source.next()? {
                 Next::Record(record) => {
                     if let Err(error) = self.plan.record(&record) {
-                        if !self.session.options.salvage {
+                        if !self.salvage {
                             return Err(error.at(self.log));
                         }
                         self.undecodable += 1;
@@ -139,7 +141,7 @@ impl Upload<'_> {
         if gaps.is_lossy() {
             let bytes: u64 = gaps.bytes();
             let reason = format!("the log is damaged: {bytes} bytes of it hold no record");
-            if !self.session.options.salvage {
+            if !self.salvage {
                 return Err(Error::misuse(reason).at(self.log));
             }
             self.plan.note(reason);
@@ -169,14 +171,17 @@ impl Upload<'_> {
                 let sender = &self.session.sender;
                 scope.spawn(move || {
                     // The other end is gone only when nobody wants to know any more.
-                    let _ = outcomes.send((ticket, Outcome::Answer(sender.send(&request))));
+                    let answer = caught(|| sender.send(&request)).unwrap_or_else(Err);
+                    let _ = outcomes.send((ticket, Outcome::Answer(answer)));
                 });
                 return Ok(1);
             }
             Step::Measure(file) => match self.spool().map(|()| self.files.find(&file))? {
                 Ok(path) => {
                     scope.spawn(move || {
-                        let _ = outcomes.send((ticket, Outcome::Measured(measure(path))));
+                        let found = caught(|| measure(path));
+                        let found = found.unwrap_or_else(|why| Err(Unreadable::Failed(why)));
+                        let _ = outcomes.send((ticket, Outcome::Measured(found)));
                     });
                     return Ok(1);
                 }
@@ -262,7 +267,7 @@ pub(super) fn syncstate(log: &Path) -> Option<i64> {
     serde_json::from_slice::<State>(&bytes).ok().map(|state| state.starting_step)
 }
 
-const SYNCSTATE: &str = ".syncstate";
+pub(super) const SYNCSTATE: &str = ".syncstate";
 
 /// Records read before answers are looked at.
 const RECORDS_AT_ONCE: usize = 512;

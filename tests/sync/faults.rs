@@ -2,7 +2,11 @@
 
 use super::server::{Fault, Target};
 use super::{Scene, is_marked, only};
-use wandb_offline::sync::RunStatus;
+use std::path::Path;
+use wandb_offline::sync::api::{Answer, Request};
+use wandb_offline::sync::{
+    Event, HttpTransport, RunStatus, Stop, SyncOptions, Transport, TransportError, sync,
+};
 
 #[test]
 fn what_may_pass_is_tried_again_at_every_operation() {
@@ -138,4 +142,37 @@ fn the_server_may_ask_for_a_pause() {
     scene.server.inject(busy.times(3));
     assert_eq!(only(&scene.sync()).status, RunStatus::Synced);
     scene.has_rows(4);
+}
+
+#[test]
+fn a_panic_of_the_transport_or_the_observer_ends_one_run_and_no_other() {
+    struct Breaking(HttpTransport);
+    impl Transport for Breaking {
+        fn send(&self, request: &Request) -> Result<Answer, TransportError> {
+            assert!(!format!("{request:?}").contains("broken"), "the transport broke");
+            self.0.send(request)
+        }
+    }
+    for observes in [false, true] {
+        let scene = Scene::new();
+        let log = scene.run("broken", 3);
+        scene.run("r1", 3);
+        let (to, transport) = scene.connection();
+        let breaking = Breaking(scene.connection().1);
+        let transport: &dyn Transport = if observes { &transport } else { &breaking };
+        let observe = |event: Event<'_>| {
+            let is_broken = matches!(event, Event::Started { log: started } if started == log);
+            assert!(!(observes && is_broken), "the observer broke");
+        };
+        let options = SyncOptions::default();
+        let report = sync(&[scene.root()], &to, transport, &options, &Stop::new(), &observe);
+        let run = |log: &Path| report.runs.iter().find(|run| run.log == log).unwrap();
+        let status = if observes { RunStatus::Failed } else { RunStatus::Partly };
+        assert_eq!(run(&log).status, status, "{report:?}");
+        let said = if observes { "the observer broke" } else { "the transport broke" };
+        assert!(run(&log).problems[0].contains(said), "{report:?}");
+        let fine = report.runs.iter().filter(|run| run.status == RunStatus::Synced).count();
+        assert_eq!((report.runs.len(), fine), (2, 1), "{report:?}");
+        assert!(!is_marked(&log));
+    }
 }

@@ -8,6 +8,7 @@ mod interrupted;
 #[cfg(feature = "cli")]
 mod killed;
 mod live;
+mod packs;
 mod resumed;
 #[path = "../support/server/mod.rs"]
 mod server;
@@ -86,12 +87,18 @@ impl Scene {
     }
 
     fn sync_paths(&self, paths: &[PathBuf], options: &SyncOptions, stop: &Stop) -> SyncReport {
+        let (to, transport) = self.connection();
+        sync(paths, &to, &transport, options, stop, &|_| {})
+    }
+
+    /// The way to the server.
+    fn connection(&self) -> (wandb_offline::sync::Server, HttpTransport) {
         let mut to =
             wandb_offline::sync::Server::new(self.server.url(), Secret::new("k".repeat(40)))
                 .unwrap();
         to.patience = to.patience.waiting_at_most(Duration::from_millis(1));
         let transport = HttpTransport::new(&to).unwrap();
-        sync(paths, &to, &transport, options, stop, &|_| {})
+        (to, transport)
     }
 
     /// The run's rows are those of the log, each once and at its place, and nobody did anything wrong.

@@ -23,7 +23,9 @@ use crate::sync::ledger::Ledger;
 use crate::sync::report::{ArtifactReport, ArtifactStatus};
 use stage::Artifact;
 
+pub(crate) use manifest::entries;
 pub(crate) use sending::part_length;
+pub(crate) use stage::staged_files;
 
 /// The artifacts of a run on their way.
 #[derive(Debug, Default)]

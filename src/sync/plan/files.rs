@@ -174,9 +174,7 @@ impl Files {
                 let body = Body::File { path: found.path.clone(), offset: 0, length: found.size };
                 self.settle(at, found.size, found.md5_hex(), body, ledger);
             }
-            Err(Unreadable::Missing) => self.set(at, State::Done(FileStatus::Missing)),
-            Err(Unreadable::Refused(why)) => self.set(at, State::Done(FileStatus::Refused(why))),
-            Err(Unreadable::Failed(why)) => self.set(at, State::Done(FileStatus::Failed(why))),
+            Err(why) => self.set(at, State::Done(why.into())),
         }
     }
 
@@ -272,6 +270,16 @@ impl Files {
             },
         };
         self.files.iter().map(report).collect()
+    }
+}
+
+impl From<Unreadable> for FileStatus {
+    fn from(why: Unreadable) -> Self {
+        match why {
+            Unreadable::Missing => Self::Missing,
+            Unreadable::Refused(why) => Self::Refused(why),
+            Unreadable::Failed(why) => Self::Failed(why),
+        }
     }
 }
 

@@ -153,9 +153,7 @@ impl Plan {
     /// Offers the files that the log names. As long as the run goes on these are those that will not change.
     fn offer_files(&mut self) {
         let listed = self.run.files().iter();
-        let is_final = |file: &RunFile| {
-            file.policy == PolicyType::Now && !GENERATED.contains(&file.path.as_str())
-        };
+        let is_final = |file: &RunFile| file.policy == PolicyType::Now && !is_generated(&file.path);
         let listed = listed.filter(|file| self.ended || is_final(file));
         let names: Vec<_> = listed.map(|file| file.path.clone()).collect();
         for name in names {
@@ -207,12 +205,16 @@ pub(crate) fn summary_line(
     (!members.is_empty()).then(|| Value::Object(members).to_string())
 }
 
+/// Whether the content of a file usually comes from the log, whatever stands in the file.
+pub(crate) fn is_generated(name: &str) -> bool {
+    GENERATED.contains(&name)
+}
+
 /// Console lines that may still change. Those before are sent.
 const CONSOLE_WINDOW: usize = 128;
 
 /// Console lines kept while it is not known how the server wants them.
 const LINES_HELD: usize = 20_000;
 
-/// Files whose content comes from the log.
 const GENERATED: &[&str] =
     &["wandb-metadata.json", "wandb-summary.json", "config.yaml", "output.log"];

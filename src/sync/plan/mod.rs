@@ -29,7 +29,7 @@ mod steps;
 mod streams;
 
 pub(crate) use align::{find_row, is_same};
-pub(crate) use artifacts::part_length;
+pub(crate) use artifacts::{entries, part_length, staged_files};
 pub(crate) use files::is_contained;
 pub(crate) use greeting::{tail_request, target};
 pub use local::{LocalFile, Measured, Unreadable};
@@ -44,7 +44,7 @@ use artifacts::{Artifacts, Errand};
 use console::Console;
 use files::Files;
 use greeting::Greeting;
-pub(crate) use intake::summary_line;
+pub(crate) use intake::{is_generated, summary_line};
 pub use options::{Overrides, Pace, PlanOptions};
 pub(crate) use rows::Rows;
 use std::collections::{HashMap, VecDeque};

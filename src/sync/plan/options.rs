@@ -1,9 +1,11 @@
 //! What a plan is told beforehand.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What is to be different from what the log says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Overrides {
     /// The entity (user or team).
@@ -20,6 +22,22 @@ pub struct Overrides {
     pub job_type: Option<String>,
     /// Tags and what they become; an empty text takes the tag away.
     pub tags: Vec<(String, String)>,
+}
+
+impl Overrides {
+    /// These, and those of `other` where these say nothing.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            entity: self.entity.or(other.entity),
+            project: self.project.or(other.project),
+            run_id: self.run_id.or(other.run_id),
+            name: self.name.or(other.name),
+            group: self.group.or(other.group),
+            job_type: self.job_type.or(other.job_type),
+            tags: if self.tags.is_empty() { other.tags } else { self.tags },
+        }
+    }
 }
 
 /// How a plan goes about it.

@@ -1,5 +1,6 @@
 //! `wandb-offline sync`: runs to a W&B server.
 
+mod pack;
 mod progress;
 
 use super::{Exit, PROGRAM, finish, print_error, refuse_event_file, seconds, stdout};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use wandb_offline::sync::plan::{Overrides, Pace};
 use wandb_offline::sync::{
     Event, HttpTransport, Live, RunReport, RunStatus, Server, Stop, SyncOptions, SyncReport, sync,
+    sync_pack,
 };
 use wandb_offline::{Error, Result};
 
@@ -23,10 +25,18 @@ use wandb_offline::{Error, Result};
 /// has is noted in the ledger beside the log, run-ID.wandb.<12 hex digits>.sync, one for each server and run; do not
 /// remove it. A log that is there as a whole is marked by run-ID.wandb.synced.
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER)]
+#[command(after_help = AFTER, group = clap::ArgGroup::new("follow").args(["live", "watch"]).multiple(true))]
 pub(crate) struct Args {
     /// The runs: logs, run directories, or directories of runs, all of which are meant. Without any, ./wandb.
     paths: Vec<PathBuf>,
+    /// Upload nothing and pack the runs into this directory, which --from uploads, say on a machine that reaches
+    /// the server. Given again it adds what is new. The options for what is sent are packed, too.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["from", "audit", "repair"])]
+    to: Option<PathBuf>,
+    /// Upload the runs that --to packed into this directory. What the server has is noted in it.
+    #[arg(long, value_name = "DIR",
+          conflicts_with_all = ["paths", "include_online", "allow", "staging"])]
+    from: Option<PathBuf>,
     /// Upload under this run id. Several logs then go one after another, by start time.
     #[arg(long, value_name = "ID")]
     id: Option<String>,
@@ -86,20 +96,20 @@ pub(crate) struct Args {
     #[arg(short = 'n', long, value_name = "N")]
     runs_at_once: Option<usize>,
     /// Follow logs that are still being written, and upload what is added, until every run has ended.
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long, conflicts_with_all = ["dry_run", "to", "from"])]
     live: bool,
     /// As --live, and go on looking for new runs until interrupted: one process for all runs of a directory.
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long, conflicts_with_all = ["dry_run", "to", "from"])]
     watch: bool,
     /// Give up a log that did not grow for so long: its writer is gone. The run is left open, or ended with
     /// --finish; with --watch it is taken up again when it grows.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600.0, requires = "follow")]
     give_up_after: f64,
     /// Upload what is new of a run that is followed this often, and without any a sign of life half as often.
-    #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 15.0, requires = "follow")]
     pace: f64,
     /// With --watch, look for new runs this often.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, requires = "watch")]
     look_every: f64,
     /// Print what happens as lines of JSON, the report last.
     #[arg(long)]
@@ -110,11 +120,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let paths = match args.paths.is_empty() {
+    let paths = match args.paths.is_empty() && args.from.is_none() {
         true => vec![everything(args)?],
         false => args.paths.clone(),
     };
     paths.iter().try_for_each(|path| refuse_event_file(path))?;
+    if let Some(dir) = &args.to {
+        return pack::run(args, &paths, dir);
+    }
     let server = match args.dry_run {
         // Nothing is sent, so nobody need be known.
         true => Server::for_dry_run()?,
@@ -132,12 +145,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let options = args.options()?;
     let progress = Progress::new(args.json, args.verbose);
     let observe = |event: Event<'_>| progress.tell(&event);
-    let report = sync(&paths, &server, &transport, &options, &stop, &observe);
+    let report = match &args.from {
+        Some(dir) => sync_pack(dir, &server, &transport, &options, &stop, &observe),
+        None => Ok(sync(&paths, &server, &transport, &options, &stop, &observe)),
+    };
     progress.end();
+    let report = report?;
     for error in &report.errors {
         complain(PROGRAM, error);
     }
-    end(args, &report)?;
+    print(args.json, &report, || text(args, &report))?;
     Ok(match report.is_complete() {
         true => Exit::Done,
         false if report.has_stored() => Exit::Partly,
@@ -189,7 +206,7 @@ impl Args {
 /// The directory that is meant if none is named; nobody uploads all of it by mistake.
 fn everything(args: &Args) -> Result<PathBuf> {
     let dir = PathBuf::from("wandb");
-    if args.yes || args.dry_run {
+    if args.yes || args.dry_run || args.to.is_some() {
         return Ok(dir);
     }
     if !std::io::stdin().is_terminal() {
@@ -224,12 +241,13 @@ fn on_interrupt(stop: Arc<Stop>) -> Result<()> {
     Ok(())
 }
 
-fn end(args: &Args, report: &SyncReport) -> Result<()> {
+/// Prints a report, as a line of JSON or as text.
+fn print(json: bool, report: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<()> {
     let mut out = stdout();
-    let printed = if args.json {
+    let printed = if json {
         serde_json::to_writer(&mut out, report).map_err(Into::into).and_then(|()| writeln!(out))
     } else {
-        out.write_all(text(args, report).as_bytes())
+        out.write_all(text().as_bytes())
     };
     printed.map_err(print_error)?;
     finish(&mut out)
@@ -305,13 +323,16 @@ Examples:
   wandb-offline sync wandb --dry-run
   wandb-offline sync wandb/offline-run-20261124_100000-gpt2 --project thesis
   wandb-offline sync wandb --watch
+  wandb-offline sync wandb --to /media/stick/runs
+  wandb-offline sync --from /media/stick/runs
   WANDB_BASE_URL=https://wandb.example.org wandb-offline sync wandb
 
 Exit codes:
-  0  everything is stored, or was before
-  1  nothing was stored
+  0  everything is stored, or was before; with --to: is packed
+  1  nothing was stored, or packed
   2  wrong usage, or no key
-  3  stored in part: a log is damaged, a run has no end, or something failed; run it again";
+  3  stored in part: a log is damaged, a run has no end, or something failed; run it again
+     with --to: packed in part";
 
 /// Runs that are followed wait most of their time.
 const FOLLOWED_AT_ONCE: usize = 512;

@@ -351,11 +351,17 @@ impl Errand {
     }
 }
 
-/// The files of an artifact that are on this machine.
+/// The files of an artifact on their way.
 fn outgoing(record: &ArtifactRecord) -> Outgoing {
-    let contents = record.manifest.as_ref().map(|manifest| &*manifest.contents);
+    Outgoing::new(staged_files(record).map(|(at, _)| at))
+}
+
+/// The files of an artifact that are on this machine: each one's number in the manifest, and its path.
+pub(crate) fn staged_files(record: &ArtifactRecord) -> impl Iterator<Item = (usize, &str)> {
+    let contents = record.manifest.as_ref().map(|manifest| manifest.contents.as_slice());
     let entries = contents.unwrap_or_default().iter().enumerate();
-    Outgoing::new(entries.filter(|(_, entry)| !entry.local_path.is_empty()).map(|(at, _)| at))
+    let paths = entries.map(|(at, entry)| (at, entry.local_path.as_str()));
+    paths.filter(|(_, path)| !path.is_empty())
 }
 
 /// What tells an artifact from others of its run.
