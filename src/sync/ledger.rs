@@ -6,7 +6,7 @@
 //! work: what the server has acknowledged is not sent again.
 //!
 //! One file for each server and run, `<log>.<12 hex digits>.sync`, JSON; replaced whole, by renaming. `<log>` is
-//! the log's name when it is not compressed ([`noted_beside`]), so that compressing it changes nothing.
+//! the log's name when it is not compressed (`noted_beside`), so that compressing it changes nothing.
 
 use crate::error::{Error, Result};
 use crate::io::{Compression, Source, Unpacked, temporary_in};
@@ -172,7 +172,7 @@ impl LogMark {
 #[derive(Debug)]
 pub(crate) struct LedgerFile {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl LedgerFile {
@@ -205,14 +205,26 @@ impl LedgerFile {
     }
 }
 
+/// A file that is locked as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a process that is just being started elsewhere in this one has it, too.
+    fn drop(&mut self) {
+        // What has no locks has none to take away.
+        let _ = fs4::FileExt::unlock(&self.0);
+    }
+}
+
 /// Locks a file that is there for this alone, as long as what is returned lives; `None` if another process has
 /// it.
-pub(crate) fn lock(path: &Path) -> Result<Option<File>> {
+pub(crate) fn lock(path: &Path) -> Result<Option<Lock>> {
     let failed = |error| Error::io("lock", path, error);
     let lock = File::options().create(true).append(true).open(path).map_err(failed)?;
     Ok(match fs4::FileExt::try_lock(&lock) {
         // Some network file systems have no locks; what is locked serves without.
-        Ok(()) | Err(fs4::TryLockError::Error(_)) => Some(lock),
+        Ok(()) | Err(fs4::TryLockError::Error(_)) => Some(Lock(lock)),
         Err(fs4::TryLockError::WouldBlock) => None,
     })
 }

@@ -33,7 +33,7 @@
 //! - Nothing is different for the ledger: a run may be followed for a while, and uploaded another day.
 //!
 //! # Without a way to the server
-//! [`pack`] puts all that an upload reads into a directory, and [`sync_pack`] uploads it on a machine that reaches the
+//! [`pack()`] puts all that an upload reads into a directory, and [`sync_pack`] uploads it on a machine that reaches the
 //! server, with the same plan and the same ledger.
 //!
 //! # Other than the official client

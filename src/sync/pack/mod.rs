@@ -45,15 +45,14 @@ pub(super) use read::{Packed, PackedLogs, is_packed};
 pub use report::{PackReport, PackStatus, PackedFile, PackedRun};
 pub use write::pack;
 
-use super::ledger;
+use super::ledger::{self, Lock};
 use crate::error::{Error, Result};
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use walkdir::WalkDir;
 
 /// Locks a pack as long as what is returned lives.
-fn lock(dir: &Path) -> Result<File> {
+fn lock(dir: &Path) -> Result<Lock> {
     let busy =
         || Error::misuse("another process packs into this directory or uploads it now").at(dir);
     ledger::lock(&dir.join(LOCK))?.ok_or_else(busy)

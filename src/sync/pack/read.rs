@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// The logs of a pack, by their paths in it.
 pub(in crate::sync) type PackedLogs = BTreeMap<PathBuf, Arc<Packed>>;
 
-/// Uploads the runs in a pack that [`pack`](super::pack) made, as [`sync`](crate::sync::sync) would have where
+/// Uploads the runs in a pack that [`pack()`](super::pack()) made, as [`sync`](crate::sync::sync) would have where
 /// they were logged. What the server has is noted in the pack.
 ///
 /// The options that were packed hold; what `options` ask for besides goes before them. Logs are not followed. A
