@@ -70,7 +70,7 @@ impl Segment {
                 return Ok(());
             }
             RecordKind::Metric => self.rows.apply(record)?,
-            _ => {}
+            _ => record.check()?,
         }
         self.state.apply(record)?;
         let first = match body.kind {
