@@ -3,7 +3,6 @@
 
 use crate::commands::{CASES, Case, Place, Reference};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::process::Command;
 
 /// Calls that fail alike, with what the system says then.
@@ -26,7 +25,10 @@ fn a_system_call_that_fails_leaves_the_output_whole_or_not_there_and_is_told() {
     for case in CASES {
         let reference = Reference::of(case);
         for (calls, error) in FAILURES {
-            for Call { name, number, line } in calls_of(case, calls) {
+            let reads = calls.starts_with("open") || calls.starts_with("read");
+            // Of the calls that change something each, of the others, of which there are many, some.
+            let some = calls_of(case, calls).into_iter().step_by(if reads { 4 } else { 1 });
+            for Call { name, number, line } in some {
                 let place = Place::new();
                 let inject = format!("inject={name}:error={error}:when={number}");
                 let ran =
@@ -42,14 +44,17 @@ fn a_system_call_that_fails_leaves_the_output_whole_or_not_there_and_is_told() {
                     traced.any(|line| line.contains("write(2,") && line.contains("INJECTED"));
                 let code = ran.status.code();
                 let in_report = code == Some(3) && !ran.stdout.is_empty();
-                assert!(matches!(code, Some(0 | 1 | 3)), "{}, {how}: {code:?} {told}", case.name);
+                assert!(
+                    matches!(code, Some(0 | 1 | 3 | NOT_LOADED)),
+                    "{}, {how}: {code:?} {told}",
+                    case.name
+                );
                 assert!(
                     code == reference.code || silenced || !told.is_empty() || in_report,
                     "{}, {how}: not told",
                     case.name
                 );
-                assert_eq!(place.leftovers(), [PathBuf::new(); 0], "{}, {how}", case.name);
-                let reads = calls.starts_with("open") || calls.starts_with("read");
+                place.check_tidy(&format!("{}, {how}", case.name));
                 match reads && (code == Some(3) || case.name == "tb2wandb") {
                     // What could not be read is told to be lost, so there is something else now. And a
                     // converted run is named after its first event.
@@ -119,5 +124,8 @@ fn has_strace() -> bool {
     }
     there
 }
+
+/// The call of another thread was one that loads the program.
+const NOT_LOADED: i32 = 127;
 
 const STRACE: [&str; 3] = ["strace", "-f", "-qq"];

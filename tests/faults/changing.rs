@@ -67,7 +67,7 @@ fn commands_survive_that_their_input_changes_and_what_they_make_is_sound() {
             });
             let error = String::from_utf8_lossy(&ran.stderr);
             assert!(matches!(ran.status.code(), Some(0 | 1 | 3)), "{}: {error}", case.name);
-            assert_eq!(place.leftovers(), [PathBuf::new(); 0], "{}: {error}", case.name);
+            place.check_tidy(&format!("{}: {error}", case.name));
             for log in inputs(&place.path().join("out")) {
                 if log.extension().is_some_and(|extension| extension == "wandb") {
                     let mut reader = Reader::open(&log).unwrap();

@@ -128,10 +128,11 @@ impl Place {
         tree
     }
 
-    /// What has been left under hidden names, and in the directory for temporary files.
-    pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
+    /// Nothing has been left under hidden names, or in the directory for temporary files.
+    pub(crate) fn check_tidy(&self, how: &str) {
         let out = tree(&self.path().join("out")).into_keys().filter(|name| is_hidden(name));
-        out.chain(tree(&self.path().join("tmp")).into_keys()).collect()
+        let left: Vec<_> = out.chain(tree(&self.path().join("tmp")).into_keys()).collect();
+        assert!(left.is_empty(), "{how}: left {left:?}");
     }
 }
 
@@ -148,7 +149,7 @@ impl Reference {
         let ran = place.run([], case);
         let error = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert!(matches!(ran.status.code(), Some(0 | 3)), "{}: {error}", case.name);
-        assert_eq!(place.leftovers(), [PathBuf::new(); 0], "{}", case.name);
+        place.check_tidy(case.name);
         Self { code: ran.status.code(), out: place.visible(), stdout: ran.stdout }
     }
 
@@ -179,7 +180,8 @@ impl Reference {
         let code = again.status.code();
         // Runs that were converted the first time are told.
         assert!(code == self.code || (!theirs && code == Some(3)), "{how}, then again: {error}");
-        assert_eq!(self.missing(&place.visible(), &how), [&PathBuf::new(); 0], "{how}, then again");
+        let missing = self.missing(&place.visible(), &how);
+        assert!(missing.is_empty(), "{how}, then again: no {missing:?}");
         if code == self.code && theirs {
             let (got, want) =
                 [&again.stdout, &self.stdout].map(|text| String::from_utf8_lossy(text)).into();

@@ -2,7 +2,6 @@
 
 use crate::commands::{CASES, Place, Reference};
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Runs a command whose files may not grow beyond so many blocks, and for which that is an error.
@@ -18,7 +17,7 @@ fn a_disk_that_is_full_anywhere_leaves_nothing_and_is_told() {
             let ran = place.run(["sh", "-c", FULL, &limit], case);
             let how = format!("files of {blocks} blocks at most");
             if ran.status.code() == reference.code {
-                assert_eq!(place.leftovers(), [PathBuf::new(); 0], "{how}");
+                place.check_tidy(&how);
                 reference.check(&place, case, &how);
                 assert!(blocks > 0 || case.name == "export");
                 break;
@@ -26,7 +25,7 @@ fn a_disk_that_is_full_anywhere_leaves_nothing_and_is_told() {
             let error = String::from_utf8_lossy(&ran.stderr).into_owned();
             assert!(matches!(ran.status.code(), Some(1 | 3)), "{}, {how}: {error}", case.name);
             assert!(error.contains("File too large"), "{}, {how}: {error}", case.name);
-            assert_eq!(place.leftovers(), [PathBuf::new(); 0], "{}, {how}", case.name);
+            place.check_tidy(&format!("{}, {how}", case.name));
             reference.check(&place, case, &how);
         }
     }
@@ -75,7 +74,7 @@ fn where_nothing_can_be_made_nothing_is_and_it_is_told() {
         assert_eq!(ran.status.code(), Some(1), "{}: {error}", case.name);
         assert!(error.contains("Permission denied"), "{}: {error}", case.name);
         assert!(mode("755").success());
-        assert_eq!(place.leftovers(), [PathBuf::new(); 0], "{}", case.name);
+        place.check_tidy(case.name);
         reference.check(&place, case, "in a read-only directory");
     }
 }
