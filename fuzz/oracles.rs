@@ -6,10 +6,12 @@
 mod edited;
 mod events;
 mod recovered;
+mod verbs;
 
 pub use edited::edit;
 pub use events::{event, tfrecord, tfrecord_damaged};
 pub use recovered::recover;
+pub use verbs::{console, export, merge, to_tensorboard, to_wandb};
 
 use std::io::Read;
 use wandb_offline::framing::block_log::BlockEncoder;
@@ -28,15 +30,20 @@ pub type Oracle = (&'static str, fn(&[u8]));
 pub const ALL: &[Oracle] = &[
     ("block_log", block_log),
     ("block_log_damaged", block_log_damaged),
+    ("console", console),
     ("edit", edit),
     ("event", event),
+    ("export", export),
     ("history", history),
     ("json", json),
+    ("merge", merge),
     ("recover", recover),
     ("render", render),
     ("run_model", run_model),
     ("tfrecord", tfrecord),
     ("tfrecord_damaged", tfrecord_damaged),
+    ("to_tensorboard", to_tensorboard),
+    ("to_wandb", to_wandb),
 ];
 
 /// A `.wandb` file: every driver sees the same records, every byte is accounted for, and what was read

@@ -12,17 +12,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempDir, TempPath};
 
-/// A directory in the making.
+/// A directory in the making, whose name may be settled as late as when it is whole.
 #[derive(Debug)]
-pub(crate) struct StagedDir {
-    temporary: TempDir,
-    destination: PathBuf,
-}
+pub(crate) struct UnnamedDir(TempDir);
 
-impl StagedDir {
-    /// Begins the directory `destination`, which must not exist. Those above it are made.
-    pub(crate) fn new(destination: PathBuf) -> Result<Self> {
-        let parent = vacant(&destination)?;
+impl UnnamedDir {
+    /// Begins a directory in `parent`, which is made if it is not there.
+    pub(crate) fn new(parent: &Path) -> Result<Self> {
+        fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX);
         #[cfg(unix)]
@@ -30,15 +27,42 @@ impl StagedDir {
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(fs::Permissions::from_mode(0o777));
         }
-        let temporary = builder.tempdir_in(&parent);
-        let temporary =
-            temporary.map_err(|error| Error::io("create a directory in", parent, error))?;
-        Ok(Self { temporary, destination })
+        let temporary = builder.tempdir_in(parent);
+        Ok(Self(temporary.map_err(|error| Error::io("create a directory in", parent, error))?))
+    }
+
+    /// Where it stands until it has its name.
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Gives the directory its name, which nothing must have.
+    pub(crate) fn name(self, to: &Path) -> Result<()> {
+        sync_dir(self.path())?;
+        rename_new(self.path(), to).map_err(|e| Error::io("rename a directory to", to, e))?;
+        // Nothing is left under the old name.
+        let _ = self.0.keep();
+        sync_parent(to)
+    }
+}
+
+/// A directory in the making.
+#[derive(Debug)]
+pub(crate) struct StagedDir {
+    unnamed: UnnamedDir,
+    destination: PathBuf,
+}
+
+impl StagedDir {
+    /// Begins the directory `destination`, which must not exist. Those above it are made.
+    pub(crate) fn new(destination: PathBuf) -> Result<Self> {
+        refuse_existing(&destination)?;
+        Ok(Self { unnamed: UnnamedDir::new(parent(&destination))?, destination })
     }
 
     /// Where it stands until it is published.
     pub(crate) fn path(&self) -> &Path {
-        self.temporary.path()
+        self.unnamed.path()
     }
 
     /// What it is going to be called.
@@ -60,22 +84,7 @@ impl StagedDir {
 
     /// Gives the directory its name, which nothing must have taken in the meantime.
     pub(crate) fn publish(self) -> Result<PathBuf> {
-        sync_dir(self.temporary.path())?;
-        let to = &self.destination;
-        // Renaming onto an empty directory replaces it, here and now: whoever comes second cannot make it.
-        if cfg!(unix) {
-            fs::create_dir(to).map_err(|error| Error::io("create", to, error))?;
-        }
-        if let Err(error) = fs::rename(self.temporary.path(), to) {
-            if cfg!(unix) {
-                // Only ours, which is empty, can be removed.
-                let _ = fs::remove_dir(to);
-            }
-            return Err(Error::io("rename a directory to", to, error));
-        }
-        // Nothing is left under the old name.
-        let _ = self.temporary.keep();
-        sync_parent(to)?;
+        self.unnamed.name(&self.destination)?;
         Ok(self.destination)
     }
 }
@@ -90,8 +99,10 @@ pub(crate) struct StagedFile {
 impl StagedFile {
     /// Begins the file `destination`, which must not exist, and opens it. The directories above it are made.
     pub(crate) fn new(destination: PathBuf) -> Result<(Self, File)> {
-        let parent = vacant(&destination)?;
-        let file = temporary_in(&parent);
+        refuse_existing(&destination)?;
+        let parent = parent(&destination);
+        fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
+        let file = temporary_in(parent);
         let file = file.map_err(|error| Error::io("create a file in", parent, error))?;
         let (file, temporary) = file.into_parts();
         Ok((Self { temporary, destination }, file))
@@ -139,12 +150,28 @@ pub(crate) fn refuse_existing(destination: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes the directory above `destination`, which must not exist itself.
-fn vacant(destination: &Path) -> Result<PathBuf> {
-    refuse_existing(destination)?;
-    let parent = parent(destination);
-    fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
-    Ok(parent.to_owned())
+/// Renames a directory, and replaces nothing by that, not even an empty directory.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Not every file system can.
+            Err(Errno::INVAL | Errno::NOSYS) => {}
+            renamed => return Ok(renamed?),
+        }
+    }
+    if !cfg!(unix) {
+        return fs::rename(from, to);
+    }
+    // Renaming onto an empty directory replaces it, here and now: whoever comes second cannot make it. Who
+    // is killed in between leaves it empty.
+    fs::create_dir(to)?;
+    fs::rename(from, to).inspect_err(|_| {
+        // Only ours, which is empty, can be removed.
+        let _ = fs::remove_dir(to);
+    })
 }
 
 fn parent(path: &Path) -> &Path {

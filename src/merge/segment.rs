@@ -3,12 +3,12 @@
 use super::place::{Extent, StepRange};
 use super::telemetry::Telemetry;
 use crate::error::{Error, Result};
+use crate::io::read_small;
 use crate::json::Value;
 use crate::log::{LogFile, Reader};
 use crate::record::{HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{Damage, RowSteps, run_id};
 use crate::run::RunState;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a segment comes to.
@@ -85,7 +85,7 @@ impl Segment {
                 let added = self.telemetry.add(&body.message);
                 added.map_err(|error| record.malformed(error))?;
             }
-            _ => {}
+            _ => record.check()?,
         }
         self.state.apply(record)?;
         let first = match body.kind {
@@ -143,7 +143,7 @@ impl Segment {
 fn starting_step(path: &Path) -> Result<Option<i64>> {
     let mut name = path.to_owned().into_os_string();
     name.push(".syncstate");
-    let text = match fs::read_to_string(&name) {
+    let text = match read_small(Path::new(&name)) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", name, error)),

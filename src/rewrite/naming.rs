@@ -16,9 +16,13 @@ pub(crate) fn directory_name(log: &LogFile, run: &RunInfo, id: &str) -> String {
     format!("offline-run-{stamp}-{}", file_name(id))
 }
 
-/// An id as part of a file name. Ids come from logs, and must not lead elsewhere.
+/// An id as part of a file name. Ids come from logs, and must not lead elsewhere, on Windows neither, where a
+/// colon names a stream and dots and spaces at the end are dropped.
 pub(crate) fn file_name(id: &str) -> String {
-    id.replace(['/', '\\', '\0'], "_")
+    let is_bad = |c: char| c.is_control() || r#"/\:*?"<>|"#.contains(c);
+    let name = id.replace(is_bad, "_");
+    let kept = name.trim_end_matches(['.', ' ']).len();
+    format!("{}{}", name.get(..kept).unwrap_or_default(), "_".repeat(name.len() - kept))
 }
 
 fn is_stamp(text: &str) -> bool {
@@ -30,6 +34,21 @@ fn is_stamp(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_id_leads_elsewhere_on_any_system() {
+        for (id, name) in [
+            ("a1b2c3d4", "a1b2c3d4"),
+            ("../x", ".._x"),
+            ("C:\\x", "C__x"),
+            ("x:stream", "x_stream"),
+            ("a\0b\nc", "a_b_c"),
+            ("dots.. ", "dots___"),
+            ("é*?\"<>|", "é______"),
+        ] {
+            assert_eq!(file_name(id), name, "{id:?}");
+        }
+    }
 
     #[test]
     fn the_time_is_that_of_the_directory_or_of_the_start() {

@@ -1,7 +1,7 @@
 //! Files that only show what the log has, and are made anew when the run is synced.
 
+use crate::io::read_small;
 use crate::json::Value;
-use std::fs;
 use std::path::Path;
 
 /// What a file under `files/` shows of the log.
@@ -29,7 +29,7 @@ impl Rendering {
 }
 
 fn has_more_than_runtime(path: &Path) -> bool {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let text = read_small(path).unwrap_or_default();
     let summary = Value::parse(&text).unwrap_or_default();
     summary.as_object().is_none_or(|members| members.keys().any(|key| key != "_wandb"))
 }

@@ -107,7 +107,8 @@ pub struct SplitPart {
 
 /// Makes two run directories of the one that `run` means: a log, a run directory, its `files/`, or a directory
 /// of one run. They are made in the directory `output`, each called after the time the run started and its id.
-/// Both are proven before either gets its name.
+/// Both are proven before either gets its name. A process that is killed in the moment between the two names leaves
+/// the first run, whole, which must be removed before the same can be done again.
 ///
 /// Damage in the log is passed over, and is in the report.
 ///

@@ -167,7 +167,7 @@ impl HttpTransport {
             access_token: String,
             expires_in: f64,
         }
-        let identity = std::fs::read_to_string(path).map_err(|error| {
+        let identity = crate::io::read_small(path).map_err(|error| {
             TransportError::lasting(format!(
                 "cannot read the identity token {}: {error}",
                 path.display()

@@ -10,6 +10,7 @@
 
 use super::retry::Patience;
 use crate::error::{Error, Result};
+use crate::io::read_small;
 use crate::writer::environ::Environ;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -297,7 +298,7 @@ fn netrc(environ: &Environ, base: &str) -> Result<Option<(PathBuf, String)>> {
         }
     };
     let Some(path) = candidates.into_iter().find(|path| path.exists()) else { return Ok(None) };
-    let text = std::fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))?;
+    let text = read_small(&path).map_err(|error| Error::io("read", &path, error))?;
     let host = netloc(base);
     // Forge took over the keys of W&B's own server.
     let also = if base == DEFAULT_BASE { "api.wandb.ai" } else { host };
@@ -332,7 +333,7 @@ impl Settings {
         let files = config.into_iter().chain([dir.join("wandb")]);
         let mut all = Self::default();
         for path in files.map(|dir| dir.join("settings")) {
-            match std::fs::read_to_string(&path) {
+            match read_small(&path) {
                 Ok(text) => all.add(&text),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Error::io("read", &path, error)),

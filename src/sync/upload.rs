@@ -263,8 +263,8 @@ pub(super) fn syncstate(log: &Path) -> Option<i64> {
     struct State {
         starting_step: i64,
     }
-    let bytes = std::fs::read(noted_beside(log, SYNCSTATE)).ok()?;
-    serde_json::from_slice::<State>(&bytes).ok().map(|state| state.starting_step)
+    let text = crate::io::read_small(&noted_beside(log, SYNCSTATE)).ok()?;
+    serde_json::from_str::<State>(&text).ok().map(|state| state.starting_step)
 }
 
 pub(super) const SYNCSTATE: &str = ".syncstate";

@@ -108,6 +108,17 @@ use std::sync::Arc;
 /// # Threads
 /// A clone is another handle on the same run. Threads may log through handles of their own; each call is
 /// atomic. A `Serialize` implementation must not log to the run that it is being logged to.
+///
+/// # Processes
+/// A run has one process. A child that was forked has copies of the handles, with a step and with rows in
+/// memory of its own, over the same file: what it logs, and what a handle that is dropped there still holds,
+/// would stand between the records of its parent, which is damage. And it has no copy of the thread that keeps
+/// time bounds. So a child leaves them alone, and forgets rather than drops them ([`std::mem::forget`]); it may
+/// make a run of its own.
+///
+/// # Clocks
+/// `_runtime`, and when what is buffered is due, go by a clock that never goes back. `_timestamp` is what the
+/// system's clock says, wherever that jumps to.
 #[derive(Clone)]
 pub struct Writer {
     run: Arc<Run>,

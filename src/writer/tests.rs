@@ -86,6 +86,22 @@ fn a_write_that_fails_in_the_background_fails_the_next_call() {
     run.finish().unwrap_err();
 }
 
+#[test]
+fn a_clock_that_goes_back_is_not_taken_for_a_long_time() {
+    let disk = SmallDisk { room: 5000, ..SmallDisk::default() };
+    let buffering = Buffering { rows: 1000, time: Duration::from_secs(3600) };
+    let log = LogWriter::new(Box::new(disk.clone()) as state::Sink, "run-x.wandb");
+    let later = Instant::now() + Duration::from_secs(3600);
+    let mut state = State::new(log, later, Some(buffering));
+    state.log(&[("loss", 0.5)]).unwrap();
+    let due = state.flush_if_due(Instant::now() - Duration::from_secs(1));
+    assert_eq!((due, disk.bytes.lock().unwrap().len()), (Some(buffering.time), 0), "not due yet");
+    state.finish(0).unwrap();
+    let bytes = disk.bytes.lock().unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("_runtime") && !text.contains("3600"), "it began a moment ago");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_device_is_an_error_of_the_operating_system() {

@@ -1,37 +1,26 @@
 //! A run directory in the making: under a temporary name beside its place, renamed when it is whole.
 
 use crate::error::{Error, Result};
+use crate::io::UnnamedDir;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
 /// A run directory that is not complete yet, and is removed if it never is.
 pub(super) struct PendingDir {
-    temporary: TempDir,
+    unnamed: UnnamedDir,
 }
 
 impl PendingDir {
     /// Begins one in `output`, which is made if it is not there.
     pub(super) fn new(output: &Path) -> Result<Self> {
-        fs::create_dir_all(output).map_err(|error| Error::io("create", output, error))?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".tmp-");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o777));
-        }
-        let temporary = builder
-            .tempdir_in(output)
-            .map_err(|e| Error::io("create a directory in", output, e))?;
-        let pending = Self { temporary };
+        let pending = Self { unnamed: UnnamedDir::new(output)? };
         let files = pending.files();
         fs::create_dir(&files).map_err(|error| Error::io("create", files, error))?;
         Ok(pending)
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.temporary.path()
+        self.unnamed.path()
     }
 
     /// Where the files that rows refer to belong.
@@ -57,10 +46,6 @@ impl PendingDir {
                 Error::misuse("already converted; `--update` brings it up to date").at(directory)
             );
         }
-        fs::rename(self.path(), directory)
-            .map_err(|error| Error::io("rename a directory to", directory, error))?;
-        // Nothing is left under the old name.
-        let _ = self.temporary.keep();
-        Ok(())
+        self.unnamed.name(directory)
     }
 }

@@ -7,8 +7,9 @@
 
 use super::options::Options;
 use super::report::{Changed, ConvertReport, RunReport, RunStatus};
-use super::run::{Batch, Run, already_there, fold, put, temporary_directory};
+use super::run::{Batch, Run, already_there, fold};
 use crate::error::{Error, Result};
+use crate::io::UnnamedDir;
 use crate::record::RecordKind;
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -174,10 +175,10 @@ impl Followed {
             None => batch.directory(run, report).inspect_err(|_| self.over = true)?,
         };
         self.target = Some(directory.clone());
-        let temporary = temporary_directory(batch.logdir)?;
+        let unnamed = UnnamedDir::new(batch.logdir)?;
         let layouts = batch.layouts.clone();
         let mut with_own = layouts.clone();
-        run.write(temporary.path(), &mut with_own, report)?;
+        run.write(unnamed.path(), &mut with_own, report)?;
         if report.rows == 0 && !run.complete {
             return Ok(());
         }
@@ -186,7 +187,7 @@ impl Followed {
             self.over = true;
             return Err(already_there(directory));
         }
-        put(temporary, &directory)?;
+        unnamed.name(&directory)?;
         batch.layouts = with_own;
         let files = [event_file(&directory)?, event_file(&directory.join(SYSTEM))?];
         self.place = Some(Place { directory, layouts, files, rewritten: 0 });

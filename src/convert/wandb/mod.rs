@@ -141,7 +141,8 @@ fn all_logs(runs: &[impl AsRef<Path>]) -> (Vec<PathBuf>, Vec<String>) {
 fn logs(path: &Path) -> Result<(Vec<PathBuf>, Vec<Error>)> {
     if fs::metadata(path).is_ok_and(|found| found.is_dir()) {
         let (logs, errors) = log::find(path);
-        if !logs.is_empty() {
+        // Where nothing could be looked into, one run of it must not stand for all.
+        if !logs.is_empty() || !errors.is_empty() {
             return Ok((logs.into_iter().map(|log| log.path).collect(), errors));
         }
     }

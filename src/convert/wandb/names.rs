@@ -15,7 +15,20 @@ pub(super) fn directory(name: &str, id: &str) -> String {
         safe.replace_range(..1, "_");
     }
     let kept = safe.trim_end_matches(['.', ' ']);
-    if kept.is_empty() { "run".into() } else { kept.to_owned() }
+    match kept {
+        "" => "run".into(),
+        device if is_device(device) => format!("{device}_"),
+        kept => kept.to_owned(),
+    }
+}
+
+/// Whether Windows takes a file of this name for a device.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let port = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+    ["CON", "PRN", "AUX", "NUL"].contains(&&*stem)
+        || port
+            .is_some_and(|number| number.len() == 1 && ('1'..='9').any(|c| number.starts_with(c)))
 }
 
 fn is_bad(c: char) -> bool {
@@ -73,6 +86,11 @@ mod tests {
         assert_eq!(directory("", ".."), "_");
         assert_eq!(directory("", ""), "run");
         assert_eq!(directory("n\u{1}", "i. "), "n_-i");
+        for (id, name) in
+            [("con", "con_"), ("COM7.x", "COM7.x_"), ("con2", "con2"), ("COM10", "COM10")]
+        {
+            assert_eq!(directory("", id), name);
+        }
         let long = directory(&"ä".repeat(300), "id");
         assert!(long.len() <= 200 && long.ends_with("-id"), "{long}");
     }

@@ -12,6 +12,7 @@ use super::report::{Changed, Reason, RunReport, RunStatus};
 use super::rows::RowReader;
 use super::system::System;
 use crate::error::{Error, Result};
+use crate::io::UnnamedDir;
 use crate::json::Value;
 use crate::log::Reader;
 use crate::proto::wandb_internal::StatsRecord;
@@ -55,9 +56,11 @@ impl<'a> Batch<'a> {
         let state = fold(log, self.options, report)?;
         let run = Run { log, state: &state, options: self.options, complete: true };
         let directory = self.directory(&run, report)?;
-        let temporary = temporary_directory(self.logdir)?;
-        run.write(temporary.path(), &mut self.layouts, report)?;
-        put(temporary, &directory)?;
+        let unnamed = UnnamedDir::new(self.logdir)?;
+        let mut layouts = self.layouts.clone();
+        run.write(unnamed.path(), &mut layouts, report)?;
+        unnamed.name(&directory)?;
+        self.layouts = layouts;
         Ok(directory)
     }
 
@@ -74,15 +77,6 @@ impl<'a> Batch<'a> {
 
 pub(super) fn already_there(directory: PathBuf) -> Error {
     Error::misuse("already there, and nothing is overwritten").at(directory)
-}
-
-/// Gives a directory that is complete its name.
-pub(super) fn put(temporary: tempfile::TempDir, directory: &Path) -> Result<()> {
-    fs::rename(temporary.path(), directory)
-        .map_err(|error| Error::io("rename a directory to", directory, error))?;
-    // Nothing is left under the old name.
-    let _ = temporary.keep();
-    Ok(())
 }
 
 /// What is known of a run but its rows; the first reading. Its id and what is left out in general are noted.
@@ -249,7 +243,7 @@ impl Run<'_> {
         let counted = all.filter(|key| key.axis == Axis::Counted);
         report.change(Changed::Counted, counted.map(|key| key.count as u64).sum());
         if !self.complete {
-            return writer.finish();
+            return writer.sync();
         }
         let at = At::from((last_step, last_time));
         if self.options.summary {
@@ -269,7 +263,7 @@ impl Run<'_> {
             let runtime = f64::from(exit.runtime.max(0));
             writer.hparams_end_at(outcome, last_time.max(start + runtime))?;
         }
-        writer.finish()
+        writer.sync()
     }
 
     /// The numbers of the summary that no row has.
@@ -326,17 +320,6 @@ fn is_reserved(path: &[String]) -> bool {
 fn file_id(log: &Path) -> String {
     let stem = log.file_stem().unwrap_or_default().to_string_lossy();
     stem.strip_prefix("run-").unwrap_or(&stem).to_owned()
-}
-
-pub(super) fn temporary_directory(logdir: &Path) -> Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".wandb-offline-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o777));
-    }
-    builder.tempdir_in(logdir).map_err(|e| Error::io("create a directory in", logdir, e))
 }
 
 /// The tag of the console.

@@ -55,7 +55,7 @@ impl System {
     }
 
     pub(super) fn finish(self) -> Result<()> {
-        self.writer.map_or(Ok(()), SummaryWriter::finish)
+        self.writer.map_or(Ok(()), |mut writer| writer.sync())
     }
 }
 

@@ -156,7 +156,10 @@ fn wav(bytes: &[u8]) -> Option<(u32, Option<f64>)> {
             return Some((rate?, Some(seconds).filter(|seconds| seconds.is_finite())));
         }
         // Chunks begin at even places.
-        let Some(_) = cursor.take(length as usize + (length & 1) as usize) else { break };
+        let padded = length.checked_add(length & 1).and_then(|padded| usize::try_from(padded).ok());
+        if padded.and_then(|padded| cursor.take(padded)).is_none() {
+            break;
+        }
     }
     Some((rate?, None))
 }
