@@ -2,7 +2,8 @@
 
 use super::server::{Fault, Target};
 use super::{Scene, is_marked, ledger, only};
-use wandb_offline::sync::{RunStatus, SyncOptions};
+use std::time::Duration;
+use wandb_offline::sync::{RunStatus, Stop, SyncOptions, SyncReport};
 
 #[test]
 fn a_sync_that_is_repeated_sends_nothing() {
@@ -122,6 +123,35 @@ fn two_at_once_are_one_and_the_other_says_so() {
     let report = scene.sync_again();
     assert_eq!(only(&report).status, RunStatus::Failed);
     assert!(only(&report).problems[0].contains("another process"), "{report:?}");
+}
+
+#[test]
+fn two_machines_with_a_copy_each_double_nothing() {
+    for round in 0..6 {
+        let scene = Scene::new();
+        let log = scene.run("r1", 300);
+        let dir = log.parent().unwrap();
+        let copy = scene.dir.path().join("other").join(dir.file_name().unwrap());
+        super::copy(dir, &copy);
+        // Requests of the two meet at other moments each time.
+        let pause = Duration::from_millis(3 * round);
+        scene.server.inject(Fault::none().delayed(pause).on(Target::Graphql).skip(1).times(3));
+        let (options, stop) = (SyncOptions::default(), Stop::new());
+        let both = [scene.root(), copy];
+        let sync = |path| scene.sync_paths(std::slice::from_ref(path), &options, &stop);
+        let reports = std::thread::scope(|scope| {
+            let started = both.each_ref().map(|path| scope.spawn(|| sync(path)));
+            started.map(|thread| thread.join().unwrap())
+        });
+        let stored = |report: &SyncReport| only(report).status == RunStatus::Synced;
+        assert!(reports.iter().any(stored), "{reports:?}");
+        for report in reports.iter().filter(|report| !stored(report)) {
+            assert!(!only(report).problems.is_empty(), "{report:?}");
+        }
+        scene.has_rows(300);
+        assert!(scene.sync().is_complete() && is_marked(&log));
+        scene.has_rows(300);
+    }
 }
 
 #[test]

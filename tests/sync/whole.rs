@@ -1,8 +1,11 @@
 //! What arrives when nothing fails.
 
+use super::resumed::rewritten;
 use super::server::{Target, hex, md5};
 use super::{Scene, is_marked, only};
 use serde_json::json;
+use wandb_offline::proto::wandb_internal::TbRecord;
+use wandb_offline::proto::wandb_internal::record::RecordType;
 use wandb_offline::sync::{RunStatus, SyncOptions};
 
 #[test]
@@ -27,6 +30,34 @@ fn a_run_arrives_whole() {
     }
     assert!(run.files["config.yaml"].text().contains("lr:\n    value: 0.5\n"));
     assert!(is_marked(&log));
+}
+
+#[test]
+fn a_run_that_followed_tensorboard_is_one_like_others() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 3);
+    // Its rows are in the log already, so the directory is of no interest, and may be gone.
+    let directory = TbRecord { log_dir: "/gone".into(), save: true, ..TbRecord::default() };
+    rewritten(&log, |record| {
+        matches!(record, RecordType::History(_)).then(|| RecordType::Tbrecord(directory.clone()))
+    });
+    assert_eq!(only(&scene.sync()).status, RunStatus::Synced);
+    scene.has_rows(3);
+}
+
+#[test]
+fn the_program_is_that_of_the_run() {
+    let scene = Scene::new();
+    let log = scene.fixture("basic");
+    scene.sync();
+    let (run, _) = wandb_offline::run::load(&log, true).unwrap();
+    let program = &run.info().environment().unwrap().program;
+    assert!(!program.is_empty());
+    let state = scene.server.state();
+    assert_eq!(state.run().details["program"], program.as_str());
+    let metadata: serde_json::Value =
+        serde_json::from_str(state.run().files["wandb-metadata.json"].text()).unwrap();
+    assert_eq!(metadata["program"], program.as_str());
 }
 
 #[test]
