@@ -6,7 +6,7 @@
 //! work: what the server has acknowledged is not sent again.
 //!
 //! One file for each server and run, `<log>.<12 hex digits>.sync`, JSON; replaced whole, by renaming. `<log>` is
-//! the log's name when it is not compressed (`noted_beside`), so that compressing it changes nothing.
+//! the log's name when it is not compressed, so that compressing it changes nothing.
 
 use crate::error::{Error, Result};
 use crate::io::{Compression, Source, Unpacked, temporary_in};

@@ -4,7 +4,7 @@ use super::Progress;
 use super::fold::{fold, hold_back};
 use super::keys::{IdHasher, log_dir_name};
 use super::options::{Options, Restart};
-use super::report::{ConvertReport, LogDirError};
+use super::report::{ConvertReport, FileError, LogDirError};
 use super::work::Work;
 use crate::error::Result;
 use crate::tfevents::{EventReaderOptions, FileOrder, LogDir, RunFiles, discover};
@@ -34,6 +34,8 @@ pub(super) struct Job {
     pub name: String,
     pub groups: Vec<Group>,
     pub id: String,
+    /// Files that could not be read when the id was made, which may be another one than otherwise for it.
+    pub unreadable: Vec<FileError>,
     /// Names of the sub-runs that became part of it.
     pub folded: Vec<String>,
 }
@@ -97,13 +99,17 @@ impl<'a> Conversion<'a> {
             return self.fail(path, "no TensorBoard event files here".into());
         }
         let log_dir_name = log_dir_name(&root);
-        let make = |name: String, runs: Vec<RunFiles>| Job {
-            log_dir: path.to_owned(),
-            log_dir_name: log_dir_name.clone(),
-            id: run_id(&log_dir_name, &runs, self.options),
-            groups: runs.into_iter().map(|run| self.group(run)).collect(),
-            folded: Vec::new(),
-            name,
+        let make = |name: String, runs: Vec<RunFiles>| {
+            let mut unreadable = Vec::new();
+            Job {
+                log_dir: path.to_owned(),
+                log_dir_name: log_dir_name.clone(),
+                id: run_id(&log_dir_name, &runs, self.options, &mut unreadable),
+                unreadable,
+                groups: runs.into_iter().map(|run| self.group(run)).collect(),
+                folded: Vec::new(),
+                name,
+            }
         };
         let jobs: Vec<_> = if self.options.merge {
             vec![make(".".into(), runs)]
@@ -174,9 +180,20 @@ impl<'a> Conversion<'a> {
 /// What was merged is none of its parts, and must not meet them on a server. A run and the same one with
 /// its sub-run folded in are one, for the sub-run comes when the training is over; only who never wants
 /// that has other ids.
-fn run_id(log_dir_name: &str, runs: &[RunFiles], options: &Options) -> String {
+fn run_id(
+    log_dir_name: &str,
+    runs: &[RunFiles],
+    options: &Options,
+    unreadable: &mut Vec<FileError>,
+) -> String {
+    let mut wall_time = |file: &Path| {
+        first_wall_time(file).unwrap_or_else(|error| {
+            unreadable.push(FileError::new(file, &error));
+            None
+        })
+    };
     let starts = runs.iter().map(|run| {
-        let first = run.files.iter().find_map(|file| Some((file, first_wall_time(file)?)));
+        let first = run.files.iter().find_map(|file| Some((file, wall_time(file)?)));
         let (file, wall_time) = match (first, run.files.first()) {
             (Some((file, wall_time)), _) => (Some(file), wall_time),
             (None, file) => (file, f64::INFINITY),
@@ -200,17 +217,23 @@ fn run_id(log_dir_name: &str, runs: &[RunFiles], options: &Options) -> String {
     hasher.id()
 }
 
-fn first_wall_time(path: &Path) -> Option<f64> {
-    let mut reader = EventReaderOptions::default().open(path).ok()?;
-    let event = reader.next_event().ok()??;
-    event.view().ok().map(|event| event.wall_time)
+/// The wall time of the first event of a file, if it begins with one.
+fn first_wall_time(path: &Path) -> Result<Option<f64>> {
+    let mut reader = EventReaderOptions::default().open(path)?;
+    match reader.next_event() {
+        Ok(event) => Ok(event.and_then(|event| event.view().ok()).map(|event| event.wall_time)),
+        Err(error) if error.is_corrupt() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether a file was named that neither is called like an event file nor begins like one.
 fn is_something_else(path: &Path, found: &LogDir) -> bool {
     let called = path.file_name().unwrap_or_default().to_string_lossy().contains("tfevents");
     let files = found.runs.iter().flat_map(|run| &run.files);
-    !called && path.is_file() && files.clone().all(|file| first_wall_time(file).is_none())
+    !called
+        && path.is_file()
+        && files.clone().all(|file| !matches!(first_wall_time(file), Ok(Some(_))))
 }
 
 /// The run directories that are in this output directory, by id.

@@ -44,6 +44,11 @@ pub(super) fn convert_run(
         reading.group(number, group)?;
     }
     let Reading { points, series, hparams, times, lowest_step, sources, .. } = reading;
+    for unread in &job.unreadable {
+        if report.unreadable.iter().all(|known| known.file != unread.file) {
+            report.unreadable.push(unread.clone());
+        }
+    }
     if report.events == 0 {
         if let Some(unreadable) = report.unreadable.first() {
             let FileError { file, error } = unreadable;
