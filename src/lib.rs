@@ -32,7 +32,7 @@
 //!
 //! # What holds everywhere
 //! Bad input never panics, never hangs, and never takes memory out of proportion: it costs as much as its
-//! longest record ([`Limits`]). Reading is strict by default; a lenient reader passes over damage, gives
+//! longest record, and a table in [`limits`] has every other bound. Reading is strict by default; a lenient reader passes over damage, gives
 //! every record that is whole, and reports each gap. A log that is cut off is not an error: its
 //! [`Tail`](framing::Tail) says how it ends. Nothing is overwritten.
 //!
