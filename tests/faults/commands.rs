@@ -30,7 +30,7 @@ pub(crate) const CASES: &[Case] = &[
         &["recover", EVENTS, "-o", "out/recovered/events.out.tfevents.1.x"],
     ),
     one("merge", &["merge", "in/segments", "-o", "out/merged"]),
-    one("merge event files", &["merge", "in/tensorboard", "in/tensorboard", "-o", "out/merged"]),
+    one("merge event files", &["merge", "in/first", "in/second", "-o", "out/merged"]),
     one("edit", &["edit", RUN, "-o", "out", "--name", "new"]),
     one("scrub", &["scrub", RUN, "-o", "out/scrubbed"]),
     several("split", &["split", RUN, "--at", "5", "-o", "out"]),
@@ -82,6 +82,11 @@ impl Place {
                 &fixture(&format!("tensorboard/tensorboardX/{name}")),
                 &input("tensorboard").join(name),
             );
+        }
+        for (attempt, time, number) in [("first", 1795486824, 16), ("second", 1795486825, 17)] {
+            let name = format!("events.out.tfevents.{time}.vm.22456.{number}.v2");
+            let from = fixture("tensorboard/tf2/restart_overlap").join(&name);
+            put(&from, &input(attempt).join(name));
         }
         fs::create_dir(root.path().join("tmp")).unwrap();
         fs::create_dir(root.path().join("out")).unwrap();
