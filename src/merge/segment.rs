@@ -82,6 +82,7 @@ impl Segment {
             }
             RecordKind::Metric => self.rows.apply(record)?,
             RecordKind::Telemetry => {
+                record.check()?;
                 let added = self.telemetry.add(&body.message);
                 added.map_err(|error| record.malformed(error))?;
             }

@@ -114,7 +114,10 @@ impl HttpTransport {
         kind: RequestKind,
     ) -> Result<Answer, TransportError> {
         let request = self.agent.configure_request(request).timeout_global(patience(kind)).build();
-        let failed = |error: ureq::Error| TransportError::temporary(told(&error));
+        let failed = |error: ureq::Error| match certificate_refused(&error) {
+            true => TransportError::lasting(format!("{}; {CERTIFICATE}", told(&error))),
+            false => TransportError::temporary(told(&error)),
+        };
         let mut response = self.agent.run(request).map_err(failed)?;
         let status = response.status().as_u16();
         let headers = response.headers().iter();
@@ -249,6 +252,16 @@ fn told(error: &ureq::Error) -> String {
         other => other.to_string(),
     }
 }
+
+/// Whether the server's certificate is none to trust, which waiting does not change. The TLS library says so in
+/// words alone.
+fn certificate_refused(error: &ureq::Error) -> bool {
+    matches!(error, ureq::Error::Io(error)
+        if error.kind() == std::io::ErrorKind::InvalidData && error.to_string().contains("certificate"))
+}
+
+const CERTIFICATE: &str =
+    "name the certificates to trust with SSL_CERT_FILE, or check the server's address";
 
 fn certificates(path: &std::path::Path) -> Result<RootCerts> {
     let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
