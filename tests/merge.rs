@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use support::{all_rows, full_summary, options, records, rows};
 use wandb_offline::Writer;
@@ -125,6 +126,22 @@ fn where_wandb_sync_placed_a_segment_is_where_it_goes() {
     segments.attempt(0..=9, 1.0);
     let second = segments.attempt(0..=9, 2.0);
     fs::write(second.join("run-r.wandb.syncstate"), r#"{"starting_step":100}"#).unwrap();
+    let (_, merged) = segments.merge(&Options::default());
+    assert_eq!(merged.losses(), ["0-9:1", "100-109:2"]);
+}
+
+#[test]
+fn where_a_compressed_segment_was_placed_stands_under_the_name_of_the_plain_one() {
+    let segments = Segments::new();
+    segments.attempt(0..=9, 1.0);
+    let second = segments.attempt(0..=9, 2.0);
+    fs::write(second.join("run-r.wandb.syncstate"), r#"{"starting_step":100}"#).unwrap();
+    let log = second.join("run-r.wandb");
+    let packed = fs::File::create(second.join("run-r.wandb.gz")).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+    packed.write_all(&fs::read(&log).unwrap()).unwrap();
+    packed.finish().unwrap();
+    fs::remove_file(log).unwrap();
     let (_, merged) = segments.merge(&Options::default());
     assert_eq!(merged.losses(), ["0-9:1", "100-109:2"]);
 }

@@ -1,6 +1,7 @@
 //! Drivers: they fetch bytes and hand them to a [`Decoder`](crate::framing::Decoder), or take encoded
 //! bytes and hand them to a sink, and know nothing of any format.
 
+mod digest;
 mod framed;
 mod growing;
 mod inflate;
@@ -13,6 +14,9 @@ mod unpacked;
 mod unzstd;
 mod within;
 
+#[cfg(feature = "sync")]
+pub(crate) use digest::copy_digested;
+pub(crate) use digest::{hex, sha256};
 pub use framed::{Framed, GapReport};
 pub(crate) use growing::Growing;
 pub use growing::{End, News, Replaced};
@@ -20,9 +24,9 @@ pub(crate) use output::Output;
 pub(crate) use small::read_small;
 pub(crate) use source::skip;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};
-#[cfg(feature = "sync")]
-pub(crate) use staged::temporary_in;
 pub(crate) use staged::{StagedDir, StagedFile, UnnamedDir, refuse_existing, sync_dir};
+#[cfg(feature = "sync")]
+pub(crate) use staged::{parent, temporary_in};
 pub use unpacked::Unpacked;
 pub(crate) use unpacked::{Compression, Sniff};
 pub(crate) use within::{Unreachable, Within};

@@ -174,7 +174,8 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     })
 }
 
-fn parent(path: &Path) -> &Path {
+/// The directory that something is in.
+pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 

@@ -10,6 +10,8 @@
 //! ```
 
 use crate::error::{Error, Result};
+use crate::io::read_small;
+use crate::json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -40,9 +42,7 @@ impl LogFile {
         let path = path.into();
         let metadata = fs::metadata(&path).map_err(|error| Error::io("read", &path, error))?;
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let mut mark = plain_path(&path).into_os_string();
-        mark.push(".synced");
-        let synced = Path::new(&mark).exists();
+        let synced = noted_beside(&path, ".synced").exists();
         Ok(Self { path, size: metadata.len(), modified, synced })
     }
 
@@ -193,6 +193,28 @@ pub(crate) fn plain_path(path: &Path) -> PathBuf {
         _ => path.to_owned(),
     }
 }
+
+/// Where something about a log is noted: beside it, under its name when it is not compressed.
+pub(crate) fn noted_beside(log: &Path, suffix: &str) -> PathBuf {
+    let mut name = plain_path(log).into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+/// Where an upload placed the first step of a log, as `wandb sync` notes it too. What is not understood says
+/// nothing.
+pub(crate) fn starting_step(log: &Path) -> Result<Option<i64>> {
+    let path = noted_beside(log, SYNCSTATE);
+    let text = match read_small(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", path, error)),
+    };
+    Ok(Value::parse(&text).ok().and_then(|state| state.get("starting_step")?.as_i64()))
+}
+
+/// What stands behind a log's name in that of the note that an upload of it was begun.
+pub(crate) const SYNCSTATE: &str = ".syncstate";
 
 /// Characters of `YYYYMMDD_HHMMSS`.
 const STAMP_LEN: usize = 15;

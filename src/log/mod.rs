@@ -6,7 +6,7 @@ mod reader;
 mod writer;
 
 pub use discover::{LogFile, find, find_all, locate};
-pub(crate) use discover::{locate_only, plain_path};
+pub(crate) use discover::{SYNCSTATE, locate_only, noted_beside, plain_path, starting_step};
 pub use follow::Follower;
 pub use reader::{Reader, ReaderOptions};
 pub use writer::LogWriter;

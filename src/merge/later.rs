@@ -6,14 +6,13 @@
 //! Where they do, its rows are sorted by range first, in a temporary file, and keep their order within each.
 
 use super::place::StepRange;
-use crate::error::{Error, Result};
+use super::spool::{Spool, Stored};
+use crate::error::Result;
 use crate::framing::Span;
 use crate::log::Reader;
 use crate::record::{HistoryView, RawRecord, RecordKind};
 use crate::rewrite::RowSteps;
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What takes a row: its record, the step it states, and the step it has in the merged run.
 pub(super) type Take<'t> = Visit<'t, ()>;
@@ -124,52 +123,35 @@ impl Forward {
     }
 }
 
-/// A row, where its bytes begin in the file, and how many they are.
-type Placed = (Row, u64, usize);
-
 /// Rows that were sorted by range.
 #[derive(Debug)]
 pub(super) struct Sorted {
-    file: File,
-    scratch: PathBuf,
-    ranges: Vec<(StepRange, Vec<Placed>)>,
-    payload: Vec<u8>,
+    spool: Spool,
+    ranges: Vec<(StepRange, Vec<(Row, Stored)>)>,
 }
 
 impl Sorted {
     fn new(mut rows: Rows, ranges: &[StepRange], scratch: &Path) -> Result<Self> {
-        let failed = |error| Error::io("write a temporary file in", scratch, error);
-        let mut ranges: Vec<(StepRange, Vec<Placed>)> =
+        let mut spool = Spool::new(scratch)?;
+        let mut ranges: Vec<(StepRange, Vec<_>)> =
             ranges.iter().map(|range| (*range, Vec::new())).collect();
-        let mut file = BufWriter::new(tempfile::tempfile_in(scratch).map_err(failed)?);
-        let mut at = 0;
         rows.each(&mut |record, stated, step| {
             let place = ranges.partition_point(|(range, _)| range.last < step);
             if let Some((_, rows)) = ranges.get_mut(place).filter(|(range, _)| range.has(step)) {
-                file.write_all(record.payload).map_err(failed)?;
-                rows.push((Row { span: record.span, stated, step }, at, record.payload.len()));
-                at += record.payload.len() as u64;
+                let stored = spool.add(record.payload)?;
+                rows.push((Row { span: record.span, stated, step }, stored));
             }
             Ok(true)
         })?;
-        let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
-        Ok(Self { file, scratch: scratch.to_owned(), ranges, payload: Vec::new() })
+        Ok(Self { spool, ranges })
     }
 
     fn range(&mut self, range: StepRange, take: &mut Take<'_>) -> Result<()> {
         let place = self.ranges.partition_point(|(one, _)| *one < range);
         let rows = self.ranges.get(place).filter(|(one, _)| *one == range);
-        for (Row { span, stated, step }, at, length) in rows.iter().flat_map(|(_, rows)| rows) {
-            self.payload.resize(*length, 0);
-            read_at(&mut self.file, *at, &mut self.payload)
-                .map_err(|error| Error::io("read a temporary file in", &self.scratch, error))?;
-            take(&RawRecord::new(*span, &self.payload), *stated, *step)?;
+        for (Row { span, stated, step }, stored) in rows.iter().flat_map(|(_, rows)| rows) {
+            take(&RawRecord::new(*span, self.spool.get(*stored)?), *stated, *step)?;
         }
         Ok(())
     }
-}
-
-fn read_at(file: &mut File, at: u64, bytes: &mut [u8]) -> io::Result<()> {
-    file.seek(SeekFrom::Start(at))?;
-    file.read_exact(bytes)
 }

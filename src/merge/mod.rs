@@ -55,6 +55,7 @@ mod plan;
 mod ranks;
 mod row;
 mod segment;
+mod spool;
 mod summary;
 mod telemetry;
 mod write;

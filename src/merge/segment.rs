@@ -2,10 +2,8 @@
 
 use super::place::{Extent, StepRange};
 use super::telemetry::Telemetry;
-use crate::error::{Error, Result};
-use crate::io::read_small;
-use crate::json::Value;
-use crate::log::{LogFile, Reader};
+use crate::error::Result;
+use crate::log::{LogFile, Reader, starting_step};
 use crate::record::{HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{Damage, RowSteps, run_id};
 use crate::run::RunState;
@@ -69,6 +67,9 @@ impl Segment {
 
     fn take(&mut self, record: &RawRecord<'_>) -> Result<()> {
         let Some(body) = record.body()? else { return Ok(()) };
+        if body.kind != RecordKind::History {
+            record.check()?;
+        }
         match body.kind {
             RecordKind::History => {
                 self.rows.apply(record)?;
@@ -82,11 +83,10 @@ impl Segment {
             }
             RecordKind::Metric => self.rows.apply(record)?,
             RecordKind::Telemetry => {
-                record.check()?;
                 let added = self.telemetry.add(&body.message);
                 added.map_err(|error| record.malformed(error))?;
             }
-            _ => record.check()?,
+            _ => {}
         }
         self.state.apply(record)?;
         let first = match body.kind {
@@ -138,17 +138,4 @@ impl Segment {
         let parts = [dir, name(&self.log)];
         parts.into_iter().flatten().collect::<Vec<_>>().join("/")
     }
-}
-
-/// Where `wandb sync` placed the first step of the log `path`, which it keeps in `<log>.syncstate`.
-fn starting_step(path: &Path) -> Result<Option<i64>> {
-    let mut name = path.to_owned().into_os_string();
-    name.push(".syncstate");
-    let text = match read_small(Path::new(&name)) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", name, error)),
-    };
-    // What is not understood says nothing.
-    Ok(Value::parse(&text).ok().and_then(|state| state.get("starting_step")?.as_i64()))
 }

@@ -7,6 +7,7 @@ use super::{Options, REFUSAL, open, peek, salvage};
 use crate::error::{Error, Result};
 use crate::io::{Framed, Output, StagedDir, StagedFile, StreamSource};
 use crate::limits::Limits;
+use crate::log::{SYNCSTATE, noted_beside};
 use crate::rewrite::{FilesDir, files_in};
 use std::fs::File;
 use std::io;
@@ -102,10 +103,9 @@ fn copy_run(dir: &Path, log_name: &Path, files: &mut FilesDir) -> Result<()> {
         }
     }
     // At which step the run went on from another part of it.
-    let mut state = log_name.as_os_str().to_owned();
-    state.push(".syncstate");
+    let state = noted_beside(log_name, SYNCSTATE);
     if dir.join(&state).is_file() {
-        files.place(&dir.join(&state), state.as_ref())?;
+        files.place(&dir.join(&state), &state)?;
     }
     Ok(())
 }

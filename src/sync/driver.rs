@@ -13,7 +13,7 @@ use super::rounds::Rounds;
 use super::sender::Sender;
 use super::server::Server;
 use super::transport::Transport;
-use super::upload::{Upload, mark_stored, syncstate};
+use super::upload::{Upload, mark_stored, noted_step};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -151,7 +151,7 @@ impl Session<'_> {
             at_least: behind.unwrap_or_default(),
             live: follow.map(|live| live.pace),
             batch,
-            starting_step: syncstate(log),
+            starting_step: noted_step(log),
         };
         loop {
             let mut fresh = ledger.take().unwrap_or_default();

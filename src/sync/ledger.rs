@@ -9,8 +9,8 @@
 //! the log's name when it is not compressed, so that compressing it changes nothing.
 
 use crate::error::{Error, Result};
-use crate::io::{Compression, Source, Unpacked, temporary_in};
-use crate::log::plain_path;
+use crate::io::{Compression, Source, Unpacked, hex, parent, temporary_in};
+use crate::log::noted_beside;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -232,8 +232,7 @@ pub(crate) fn lock(path: &Path) -> Result<Option<Lock>> {
 /// Puts `bytes` in the place of a file, or makes it.
 pub(crate) fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
     let failed = |error| Error::io("write", path, error);
-    let dir =
-        path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let dir = parent(path);
     let mut file = temporary_in(dir).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     if durable {
@@ -247,26 +246,11 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
     Ok(())
 }
 
-/// Where something about a log is noted: beside it, under its name when it is not compressed.
-pub(crate) fn noted_beside(log: &Path, suffix: &str) -> PathBuf {
-    with_suffix(&plain_path(log), suffix)
-}
-
 /// `path` with something appended to its name.
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.to_owned().into_os_string();
     name.push(suffix);
     name.into()
-}
-
-/// Bytes in hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A log begins with its run record, which holds the run's id and start.

@@ -3,7 +3,7 @@
 use super::caught::caught;
 use super::driver::{OPEN, Session, report};
 use super::event::Event;
-use super::ledger::{LedgerFile, noted_beside, replace};
+use super::ledger::{LedgerFile, replace};
 use super::local::{LocalFiles, measure, text};
 use super::options::Live;
 use super::paths::Candidate;
@@ -12,6 +12,7 @@ use super::report::{RunReport, RunStatus};
 use super::source::{Next, Source};
 use crate::error::{Error, Result};
 use crate::io::GapReport;
+use crate::log::{SYNCSTATE, noted_beside, starting_step};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, Scope};
@@ -211,7 +212,7 @@ impl Upload<'_> {
     fn save(&self, durable: bool) -> Result<()> {
         let ledger = self.plan.ledger();
         self.file.save(ledger, durable)?;
-        if durable && syncstate(self.log) != Some(ledger.starting_step) {
+        if durable && noted_step(self.log) != Some(ledger.starting_step) {
             let text =
                 format!("{{\"starting_step\":{},\"starting_runtime\":0}}", ledger.starting_step);
             replace(&noted_beside(self.log, SYNCSTATE), text.as_bytes(), false)?;
@@ -257,17 +258,10 @@ fn mark(log: &Path) -> Result<()> {
     std::fs::write(&path, b"").map_err(|error| Error::io("write", &path, error))
 }
 
-/// The starting step that a sync noted, the official client's included.
-pub(super) fn syncstate(log: &Path) -> Option<i64> {
-    #[derive(serde::Deserialize)]
-    struct State {
-        starting_step: i64,
-    }
-    let text = crate::io::read_small(&noted_beside(log, SYNCSTATE)).ok()?;
-    serde_json::from_str::<State>(&text).ok().map(|state| state.starting_step)
+/// The starting step that a sync noted, if that can be read.
+pub(super) fn noted_step(log: &Path) -> Option<i64> {
+    starting_step(log).ok().flatten()
 }
-
-pub(super) const SYNCSTATE: &str = ".syncstate";
 
 /// Records read before answers are looked at.
 const RECORDS_AT_ONCE: usize = 512;

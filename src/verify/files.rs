@@ -3,13 +3,11 @@
 use super::finding::{Place, Problem};
 use super::media::Named;
 use super::report::Findings;
-use crate::io::{Unreachable, Within};
+use crate::io::{Unreachable, Within, sha256};
 use crate::log::LogFile;
 use crate::wire::{Fields, WireValue};
-use sha2::{Digest, Sha256};
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -68,7 +66,7 @@ impl FileCheck {
             }
             Ok((open, _)) => {
                 let differs = file.sha256.is_some_and(|want| {
-                    digest(open).is_ok_and(|got| !got.eq_ignore_ascii_case(want))
+                    sha256(open).is_ok_and(|got| !got.eq_ignore_ascii_case(want))
                 });
                 differs.then(|| Problem::FileDigest { path: path() })
             }
@@ -156,21 +154,6 @@ fn number(message: &[u8], number: u32) -> Option<u64> {
         WireValue::Varint(value) if field.number == number => Some(value),
         _ => None,
     })
-}
-
-/// The SHA-256 of a file, in hex.
-fn digest(mut file: File) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => hasher.update(buffer.get(..read).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Files that `wandb sync` makes itself, and the client only in some releases.

@@ -2,7 +2,7 @@
 
 use super::finding::{Place, Problem};
 use super::report::Findings;
-use crate::log::{LogFile, plain_path};
+use crate::log::{LogFile, SYNCSTATE, noted_beside, plain_path};
 use serde::Serialize;
 use std::fmt;
 
@@ -56,10 +56,8 @@ impl SyncForecast {
 
 /// Whether a sync was begun. Online runs have the mark from the start.
 fn sync_state(log: &LogFile) -> bool {
-    let mut mark = plain_path(&log.path).into_os_string();
-    mark.push(".syncstate");
     let dir = log.dir().file_name().unwrap_or_default().as_encoded_bytes();
-    dir.starts_with(b"offline-") && std::path::Path::new(&mark).exists()
+    dir.starts_with(b"offline-") && noted_beside(&log.path, SYNCSTATE).exists()
 }
 
 /// Says that a sync was begun and not ended.

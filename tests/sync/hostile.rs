@@ -47,13 +47,7 @@ fn an_endless_answer_is_not_read_to_its_end() {
 #[test]
 fn a_link_out_of_the_run_is_not_followed() {
     let scene = Scene::new();
-    let log = scene.fixture("media");
-    let secret = scene.dir.path().join("secret");
-    std::fs::write(&secret, b"the secret").unwrap();
-    let images = log.parent().unwrap().join("files/media/images");
-    let image = std::fs::read_dir(images).unwrap().next().unwrap().unwrap().path();
-    std::fs::remove_file(&image).unwrap();
-    std::os::unix::fs::symlink(&secret, &image).unwrap();
+    scene.run_with_a_link_out();
     let report = scene.sync();
     let run = only(&report);
     assert_eq!(run.status, RunStatus::Partly);

@@ -28,12 +28,7 @@ fn a_mark_that_an_interrupt_prevented_is_made_up_for() {
 #[test]
 fn a_large_run_goes_on_where_it_was_broken_off() {
     let scene = Scene::new();
-    let run = scene.options("r1").create().unwrap();
-    let text = "x".repeat(1 << 20);
-    for _ in 0..30 {
-        run.log([("text", text.as_str())]).unwrap();
-    }
-    run.finish().unwrap();
+    scene.large_run(30);
     for skip in 0..3 {
         scene.server.inject(Fault::status(400).on(Target::Filestream).skip(skip));
         assert_eq!(only(&scene.sync()).status, RunStatus::Partly);

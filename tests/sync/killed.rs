@@ -13,7 +13,7 @@ fn an_upload_that_is_killed_anywhere_and_run_again_leaves_each_row_once() {
     let mut killed = 0;
     for round in 0..20 {
         let scene = Scene::new();
-        let log = large_run(&scene);
+        let log = scene.large_run(ROWS);
         for _ in 0..=round % 3 {
             random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let at = (random >> 33) as usize % requests;
@@ -43,20 +43,9 @@ fn an_upload_that_is_killed_anywhere_and_run_again_leaves_each_row_once() {
     assert!(killed >= 20, "only {killed} were killed under way");
 }
 
-/// Rows that go in several requests.
-fn large_run(scene: &Scene) -> std::path::PathBuf {
-    let run = scene.options("r1").config([("lr", 0.5)]).unwrap().create().unwrap();
-    let text = "x".repeat(1 << 20);
-    for _ in 0..ROWS {
-        run.log([("text", text.as_str())]).unwrap();
-    }
-    run.finish().unwrap();
-    run.path().to_owned()
-}
-
 fn requests_of_a_whole_upload() -> usize {
     let scene = Scene::new();
-    large_run(&scene);
+    scene.large_run(ROWS);
     assert!(upload(&scene).wait().unwrap().success());
     scene.server.state().requests.len()
 }

@@ -63,6 +63,30 @@ impl Scene {
         run.path().to_owned()
     }
 
+    /// A run of which an image is a link to a file outside that holds `the secret`, or missing where there are no
+    /// links.
+    fn run_with_a_link_out(&self) {
+        let log = self.fixture("media");
+        let secret = self.dir.path().join("secret");
+        std::fs::write(&secret, b"the secret").unwrap();
+        let images = log.parent().unwrap().join("files/media/images");
+        let image = std::fs::read_dir(images).unwrap().next().unwrap().unwrap().path();
+        std::fs::remove_file(&image).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&secret, &image).unwrap();
+    }
+
+    /// A run whose rows go in several requests: each has a text of 1 MiB.
+    fn large_run(&self, rows: u64) -> PathBuf {
+        let run = self.options("r1").config([("lr", 0.5)]).unwrap().create().unwrap();
+        let text = "x".repeat(1 << 20);
+        for _ in 0..rows {
+            run.log([("text", text.as_str())]).unwrap();
+        }
+        run.finish().unwrap();
+        run.path().to_owned()
+    }
+
     fn options(&self, id: &str) -> WriterOptions {
         written::options(self.dir.path()).id(id).project("p")
     }

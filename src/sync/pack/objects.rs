@@ -2,12 +2,11 @@
 
 use super::contents::{Blob, OBJECTS};
 use crate::error::{Error, Result};
-use crate::io::temporary_in;
-use crate::sync::ledger::hex;
+use crate::io::{copy_digested, hex, sha256, temporary_in};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// The files that are packed with a log.
@@ -39,7 +38,7 @@ impl Objects {
         let mut from = File::open(path).map_err(failed)?;
         let mut to = temporary_in(&self.dir).map_err(failed)?;
         let mut hash = Sha256::new();
-        let size = copy(&mut from, &mut to, &mut hash).map_err(failed)?;
+        let size = copy_digested(&mut from, &mut to, &mut hash).map_err(failed)?;
         let blob = Blob { size, sha256: hex(&hash.finalize()) };
         if !self.has(&blob) {
             to.persist(self.dir.join(&blob.sha256)).map_err(|error| failed(error.error))?;
@@ -83,7 +82,7 @@ pub(super) fn extend(
     let mut start = 0;
     if let Some(before) = before {
         let mut known = Read::by_ref(&mut from).take(before.size);
-        start = copy(&mut known, &mut io::sink(), &mut hash).map_err(read)?;
+        start = copy_digested(&mut known, &mut io::sink(), &mut hash).map_err(read)?;
         if start > length || hex(&hash.clone().finalize()) != before.sha256 {
             let reason =
                 "the log is not the one in the pack any more; pack it into another directory";
@@ -99,7 +98,7 @@ pub(super) fn extend(
     // What a packing that was killed left behind does not count.
     to.set_len(start).map_err(wrote)?;
     to.seek(SeekFrom::Start(start)).map_err(wrote)?;
-    let copied = copy(&mut from.take(length - start), &mut to, &mut hash)
+    let copied = copy_digested(&mut from.take(length - start), &mut to, &mut hash)
         .map_err(|error| Error::io("pack", log, error))?;
     if start + copied != length {
         return Err(Error::misuse("the log became shorter while it was packed").at(log));
@@ -110,28 +109,5 @@ pub(super) fn extend(
 
 /// The SHA-256 of the first `length` bytes of a file, in hex.
 pub(super) fn digest(path: &Path, length: u64) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    copy(&mut File::open(path)?.take(length), &mut io::sink(), &mut hash)?;
-    Ok(hex(&hash.finalize()))
+    sha256(File::open(path)?.take(length))
 }
-
-/// Copies bytes and digests them on the way. How many.
-fn copy(from: &mut impl Read, to: &mut impl Write, hash: &mut Sha256) -> io::Result<u64> {
-    let mut buffer = vec![0; BUFFER];
-    let mut copied = 0;
-    loop {
-        let count = match from.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            count => count?,
-        };
-        let bytes = buffer.get(..count).unwrap_or_default();
-        if bytes.is_empty() {
-            return Ok(copied);
-        }
-        hash.update(bytes);
-        to.write_all(bytes)?;
-        copied += count as u64;
-    }
-}
-
-const BUFFER: usize = 256 << 10;

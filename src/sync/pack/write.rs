@@ -6,13 +6,14 @@ use super::objects::{Objects, extend};
 use super::report::{PackReport, PackStatus, PackedFile, PackedRun};
 use super::{LOCK, PackedLogs, lock, refuse_links};
 use crate::error::{Error, Result};
-use crate::sync::ledger::{Ledger, LogMark, noted_beside, replace};
+use crate::io::parent;
+use crate::log::{SYNCSTATE, noted_beside};
+use crate::sync::ledger::{Ledger, LogMark, replace};
 use crate::sync::local::LocalFiles;
 use crate::sync::options::SyncOptions;
 use crate::sync::paths::{Candidate, Selection, select};
 use crate::sync::plan::{LocalFile, Unreadable, is_generated};
 use crate::sync::report::{FileReport, FileStatus, RunStatus};
-use crate::sync::upload::SYNCSTATE;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -212,10 +213,8 @@ fn find(
             Ok(path) => found.push((file.clone(), path)),
             Err(Unreadable::Missing)
                 if is_generated(name(file)) || before.is_some_and(|c| c.get(file).is_some()) => {}
-            Err(Unreadable::Missing) if matches!(file, LocalFile::Staged(_)) => {
-                let name = name(file);
-                let problem = "of an artifact is gone; name where it is now with --staging";
-                run.problems.push(format!("{name} {problem}"));
+            Err(why @ Unreadable::Missing) if matches!(file, LocalFile::Staged(_)) => {
+                run.problems.push(why.reason(&format!("{} of an artifact", name(file))));
             }
             Err(why) => {
                 let (name, status) = (name(file).to_owned(), FileStatus::from(why));
@@ -229,8 +228,7 @@ fn find(
 
 /// Puts the ledgers beside a log into the pack, unless those there have come further.
 fn bring_notes(log: &Path, packed: &Path) -> Result<()> {
-    let dir =
-        log.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let dir = parent(log);
     let stem = format!("{}.", file_name(&noted_beside(log, "")));
     let failed = |error| Error::io("look into", dir, error);
     for entry in fs::read_dir(dir).map_err(failed)? {

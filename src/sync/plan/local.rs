@@ -38,7 +38,7 @@ impl Measured {
     }
 
     pub(crate) fn md5_hex(&self) -> String {
-        crate::sync::ledger::hex(&self.md5)
+        crate::io::hex(&self.md5)
     }
 
     pub(crate) fn md5_base64(&self) -> String {

@@ -216,15 +216,9 @@ fn one_process_at_a_time_has_a_pack() {
 #[test]
 fn a_file_outside_the_run_is_packed_only_if_it_is_allowed() {
     let scene = Scene::new();
-    let log = scene.fixture("media");
-    let secret = scene.dir.path().join("secret");
-    std::fs::write(&secret, b"the secret").unwrap();
-    let images = log.parent().unwrap().join("files/media/images");
-    let image = std::fs::read_dir(images).unwrap().next().unwrap().unwrap().path();
-    std::fs::remove_file(&image).unwrap();
+    scene.run_with_a_link_out();
     #[cfg(unix)]
     {
-        std::os::unix::fs::symlink(&secret, &image).unwrap();
         let report = scene.pack();
         let run = only_packed(&report);
         assert_eq!(run.status, PackStatus::Partly);

@@ -109,12 +109,7 @@ fn packing_needs_no_key_and_packs_none() {
 /// A packed run whose rows go in several requests.
 fn large_pack() -> Scene {
     let scene = Scene::new();
-    let run = scene.options("r1").config([("lr", 0.5)]).unwrap().create().unwrap();
-    let text = "x".repeat(1 << 20);
-    for _ in 0..24 {
-        run.log([("text", text.as_str())]).unwrap();
-    }
-    run.finish().unwrap();
+    scene.large_run(24);
     assert!(to(&scene).wait().unwrap().success());
     scene
 }

@@ -189,12 +189,7 @@ fn half_a_record_at_the_end_is_left_for_the_next_time() {
 #[test]
 fn what_was_sent_before_it_was_packed_is_not_sent_again() {
     let scene = Scene::new();
-    let run = scene.options("r1").create().unwrap();
-    let text = "x".repeat(1 << 20);
-    for _ in 0..30 {
-        run.log([("text", text.as_str())]).unwrap();
-    }
-    run.finish().unwrap();
+    scene.large_run(30);
     scene.server.inject(Fault::status(400).on(Target::Filestream).skip(2));
     assert_eq!(only(&scene.sync()).status, RunStatus::Partly);
     scene.pack();

@@ -1,6 +1,7 @@
 //! The files that values refer to: their names, and their bytes on the disk.
 
 use crate::error::{Error, Result};
+use crate::io::hex;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
@@ -112,13 +113,6 @@ fn element_name(element: &str) -> String {
 
 fn plain(c: char) -> char {
     if c.is_control() || "<>:\"|?*[]\\".contains(c) { '_' } else { c }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// File systems take 255 bytes; step, checksum and extension want some of them.

@@ -3,10 +3,10 @@
 //! An artifact may have a hundred thousand files, so what is to be done next stands in queues.
 
 use super::Errand;
+use crate::io::hex;
 use crate::json::Value;
 use crate::proto::wandb_internal::ArtifactManifestEntry;
 use crate::sync::api::{Answer, Body, CreatedFile, Request, RequestKind, Target, operations};
-use crate::sync::ledger::hex;
 use crate::sync::plan::Measured;
 use crate::sync::plan::files::{AT_ONCE, URLS_AT_MOST, is_expired};
 use base64::Engine as _;
@@ -146,7 +146,7 @@ impl Outgoing {
     }
 
     /// An upload is over, one way or the other.
-    pub(super) const fn is_over(&mut self) {
+    pub(super) const fn put_ended(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
 

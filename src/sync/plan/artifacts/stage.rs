@@ -3,10 +3,11 @@
 use super::manifest::{self, client_id};
 use super::sending::{Outgoing, put};
 use super::{ArtifactStep, Errand};
+use crate::io::hex;
 use crate::json::Value;
 use crate::proto::wandb_internal::{ArtifactManifestEntry, ArtifactRecord};
 use crate::sync::api::{Answer, Body, CreatedArtifact, CreatedFile, Manifest, operations, read};
-use crate::sync::ledger::{Ledger, hex};
+use crate::sync::ledger::Ledger;
 use crate::sync::plan::files::{URLS_AT_MOST, is_expired};
 use crate::sync::plan::{LocalFile, Measured, Unreadable};
 use crate::sync::report::ArtifactStatus;
@@ -231,7 +232,7 @@ impl Artifact {
         ledger: &mut Ledger,
     ) {
         match what {
-            Errand::Put(_) | Errand::Part(..) => self.files.is_over(),
+            Errand::Put(_) | Errand::Part(..) => self.files.put_ended(),
             _ => self.waiting = false,
         }
         let taken = match answer {
