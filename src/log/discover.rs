@@ -64,8 +64,13 @@ impl LogFile {
 /// names. Links are not followed, except `root` itself, and directories that begin with a dot are not
 /// looked into, except `.wandb`. What cannot be read is returned beside.
 pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
-    let root = root.as_ref();
-    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    let (found, errors, _) = survey(root.as_ref());
+    (found, errors)
+}
+
+/// As [`find`], and with what looks as if there were a log and is passed over: what it is, and why.
+pub(crate) fn survey(root: &Path) -> (Vec<LogFile>, Vec<Error>, Vec<(PathBuf, &'static str)>) {
+    let (mut found, mut errors, mut passed) = (Vec::new(), Vec::new(), Vec::new());
     let hidden = |entry: &DirEntry| {
         let name = entry.file_name().as_encoded_bytes();
         entry.depth() > 0 && name.starts_with(b".") && name != b".wandb"
@@ -79,7 +84,7 @@ pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
                     Err(error) => errors.push(error),
                 }
             }
-            Ok(_) => {}
+            Ok(entry) => passed.extend(objection(&entry).map(|why| (entry.into_path(), why))),
             Err(error) => {
                 let path = error.path().unwrap_or(root).to_owned();
                 let source = error.into_io_error();
@@ -88,7 +93,20 @@ pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
             }
         }
     }
-    (found, errors)
+    (found, errors, passed)
+}
+
+/// Why something that may look like a log, or a directory of runs, is none.
+fn objection(entry: &DirEntry) -> Option<&'static str> {
+    let (is_named, kind) = (is_log(entry.path()), entry.file_type());
+    match entry.path().is_dir() {
+        true if kind.is_symlink() => Some("a link to a directory, which is not followed"),
+        true if is_named => Some("a directory, no log; logs in it are taken"),
+        false if is_named && !entry.path().exists() => Some("a link that leads nowhere"),
+        false if is_named && kind.is_symlink() => Some("a link to a file, which is not followed"),
+        false if is_named => Some("no file"),
+        _ => None,
+    }
 }
 
 /// The logs that `paths` mean, each once: logs, run directories or their `files/`, or directories of runs,

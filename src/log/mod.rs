@@ -5,6 +5,8 @@ mod follow;
 mod reader;
 mod writer;
 
+#[cfg(feature = "sync")]
+pub(crate) use discover::survey;
 pub use discover::{LogFile, find, find_all, locate};
 pub(crate) use discover::{SYNCSTATE, locate_only, noted_beside, plain_path, starting_step};
 pub use follow::Follower;

@@ -154,7 +154,7 @@ impl Session<'_> {
         let Some(ledger) = self.ledger(candidate)?.1 else { return Ok(Vec::new()) };
         let expected = Expected::of(log, ledger.starting_step)?;
         let request = tail_request(&ledger.entity, &ledger.project, &ledger.run);
-        let answer = self.sender.send(&request);
+        let answer = self.sender.send(log, &request);
         let checks = answer.and_then(|answer| expected.compare(&ledger, &answer));
         checks.map_err(|reason| Error::misuse(format!("the audit failed: {reason}")).at(log))
     }
@@ -163,6 +163,7 @@ impl Session<'_> {
     fn forget(&self, candidate: &Candidate, checks: &[Check]) -> Result<()> {
         let (file, Some(mut ledger)) = self.ledger(candidate)? else { return Ok(()) };
         ledger.whole = false;
+        ledger.last_step = None;
         if checks.iter().any(|check| check.what == Check::RUN) {
             let Ledger { server, log, .. } = ledger;
             return file.save(&Ledger { server, log, ..Ledger::default() }, true);

@@ -14,7 +14,7 @@ use super::sender::Sender;
 use super::server::Server;
 use super::transport::Transport;
 use super::upload::{Upload, mark_stored, noted_step};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,8 +43,7 @@ pub(super) fn upload(
     stop: &Stop,
     observe: &(dyn Fn(Event<'_>) + Sync),
 ) -> SyncReport {
-    let retried = |what: &str, why: &str, time| observe(Event::Waiting { what, why, time });
-    let sender = Sender::new(transport, server.patience, stop, &retried);
+    let sender = Sender::new(transport, server, stop, observe);
     let session = Session { server, packed, options, observe, sender };
     Rounds::new(&session, paths).run()
 }
@@ -79,6 +78,8 @@ impl Session<'_> {
     ) -> (Vec<RunReport>, Option<[u64; 3]>) {
         let mut reports: Vec<RunReport> = Vec::new();
         for (at, candidate) in group.iter().enumerate() {
+            let failed_with =
+                |error: Error| report(candidate, RunStatus::Failed, vec![explained(&error)]);
             let failed = reports.last().is_some_and(|report: &RunReport| {
                 report.status != RunStatus::Planned && report.receipt.log_bytes == 0
             });
@@ -86,7 +87,7 @@ impl Session<'_> {
                 let reason = "an earlier log of this run is not stored yet".to_owned();
                 report(candidate, RunStatus::Failed, vec![reason])
             } else if self.options.dry_run {
-                report(candidate, RunStatus::Planned, Vec::new())
+                self.planned(candidate).unwrap_or_else(failed_with)
             } else {
                 (self.observe)(Event::Started { log: &candidate.log.path });
                 course.follow = self.options.live.filter(|_| at + 1 == group.len());
@@ -95,7 +96,7 @@ impl Session<'_> {
                         course.behind = Some(behind);
                         report
                     }
-                    Err(error) => report(candidate, RunStatus::Failed, vec![error.to_string()]),
+                    Err(error) => failed_with(error),
                 }
             };
             (self.observe)(Event::Ended { report: &report });
@@ -115,8 +116,24 @@ impl Session<'_> {
     }
 
     pub(super) fn ledger(&self, candidate: &Candidate) -> Result<(LedgerFile, Option<Ledger>)> {
+        LedgerFile::lock(&candidate.log.path, &self.target(candidate))
+    }
+
+    fn target<'b>(&'b self, candidate: &'b Candidate) -> [&'b str; 4] {
         let (entity, project, id) = &candidate.target;
-        LedgerFile::lock(&candidate.log.path, &[&self.server.base, entity, project, id])
+        [&self.server.base, entity, project, id]
+    }
+
+    /// What is to be uploaded, and what the ledger says is stored of it.
+    fn planned(&self, candidate: &Candidate) -> Result<RunReport> {
+        let planned = report(candidate, RunStatus::Planned, Vec::new());
+        let ledger = LedgerFile::peek(&candidate.log.path, &self.target(candidate))?;
+        Ok(match ledger {
+            Some(ledger) => {
+                RunReport { receipt: Receipt::of(&ledger), ..self.named(planned, &ledger) }
+            }
+            None => planned,
+        })
     }
 
     /// Uploads a log, behind the lines of one of the same run if there is one. Also tells where its own end.
@@ -169,7 +186,7 @@ impl Session<'_> {
                 },
                 plan: Plan::new(options.clone(), Some(fresh)),
                 told: false,
-                undecodable: 0,
+                undecodable: None,
             };
             run.drive()?;
             if !run.plan.wants_restart() {
@@ -180,21 +197,11 @@ impl Session<'_> {
     }
 
     fn stored_before(&self, candidate: &Candidate, ledger: &Ledger) -> RunReport {
-        let places = ledger.places.unwrap_or_default();
         let status = if ledger.complete.is_some() { RunStatus::Already } else { RunStatus::Open };
-        let receipt = Receipt {
-            log_bytes: ledger.stored,
-            rows: places.history.acknowledged,
-            events: places.events.acknowledged,
-            console_lines: places.console.acknowledged,
-            alerts: ledger.alerts,
-            exit_code: ledger.complete,
-            ..Receipt::default()
-        };
         let problems = if status == RunStatus::Open { vec![OPEN.to_owned()] } else { Vec::new() };
         let mut report = report(candidate, status, problems);
         mark_stored(&mut report);
-        RunReport { receipt, ..self.named(report, ledger) }
+        RunReport { receipt: Receipt::of(ledger), ..self.named(report, ledger) }
     }
 
     /// The report with the names that the server gave.
@@ -210,6 +217,15 @@ impl Session<'_> {
             ..report
         }
     }
+}
+
+/// An error, and what to do if there may be no ledger beside the log.
+pub(super) fn explained(error: &Error) -> String {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    let is_closed = matches!(error.kind(), ErrorKind::Io { action: "lock" | "write", source }
+        if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem));
+    let hint = "; --to packs the run into another directory, from where --from uploads it";
+    format!("{error}{}", if is_closed { hint } else { "" })
 }
 
 /// Whether nobody writes to a log, as far as that can be told.

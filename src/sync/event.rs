@@ -1,6 +1,6 @@
 //! What a sync tells while it goes on.
 
-use super::report::RunReport;
+use super::report::{ArtifactReport, FileReport, RunReport};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +13,13 @@ pub enum Event<'a> {
     Found {
         /// How many.
         logs: usize,
+    },
+    /// Something that looks like a log, or a directory of runs, is passed over.
+    Passed {
+        /// What.
+        path: &'a Path,
+        /// Why.
+        why: &'a str,
     },
     /// A log is being uploaded.
     Started {
@@ -33,8 +40,26 @@ pub enum Event<'a> {
         /// Rows that the server has acknowledged.
         rows: u64,
     },
+    /// It is settled what becomes of a file: it is stored, or will not be.
+    File {
+        /// The log.
+        log: &'a Path,
+        /// What became of it.
+        file: &'a FileReport,
+    },
+    /// It is settled what becomes of an artifact: it is stored, or will not be.
+    Artifact {
+        /// The log.
+        log: &'a Path,
+        /// What became of it.
+        artifact: &'a ArtifactReport,
+    },
     /// A request failed and will be sent again.
     Waiting {
+        /// The log.
+        log: &'a Path,
+        /// Scheme, host and port that the request went to.
+        host: &'a str,
         /// What the request was for.
         what: &'a str,
         /// What it was answered.

@@ -263,8 +263,14 @@ fn certificate_refused(error: &ureq::Error) -> bool {
 const CERTIFICATE: &str =
     "name the certificates to trust with SSL_CERT_FILE, or check the server's address";
 
+/// What names the file with the certificates to trust.
+const NAMED_BY: &str = "SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE";
+
 fn certificates(path: &std::path::Path) -> Result<RootCerts> {
-    let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let unusable = |why: &str| {
+        Error::misuse(format!("the certificates to trust, which {NAMED_BY} names: {why}")).at(path)
+    };
+    let bytes = std::fs::read(path).map_err(|error| unusable(&error.to_string()))?;
     let items = parse_pem(&bytes).filter_map(std::result::Result::ok);
     let found: Vec<Certificate<'static>> = items
         .filter_map(|item| match item {
@@ -273,7 +279,7 @@ fn certificates(path: &std::path::Path) -> Result<RootCerts> {
         })
         .collect();
     if found.is_empty() {
-        return Err(Error::misuse("there are no certificates in this file").at(path));
+        return Err(unusable("there are none in this file"));
     }
     Ok(RootCerts::new_with_certs(&found))
 }

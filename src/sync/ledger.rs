@@ -43,8 +43,10 @@ pub struct Ledger {
     pub places: Option<Places>,
     /// The files that are stored.
     pub files: BTreeMap<String, FileMark>,
-    /// The artifacts that are stored: client id, or digest and name, and the server's id.
-    pub artifacts: BTreeMap<String, String>,
+    /// The step of the last row that is stored.
+    pub last_step: Option<i64>,
+    /// The artifacts that are stored, by client id, or by name and digest.
+    pub artifacts: BTreeMap<String, ArtifactMark>,
     /// How many alerts were sent.
     pub alerts: u64,
     /// The server was told that the run has ended, and how.
@@ -69,6 +71,12 @@ impl Ledger {
             );
             Error::misuse(reason).at(path)
         })
+    }
+
+    /// Whose run it is on which server.
+    pub(crate) fn place(&self) -> String {
+        let Self { server, entity, project, run, .. } = self;
+        format!("{entity}/{project}/{run} at {server}")
     }
 
     /// Whether the two say that the lines are at different places.
@@ -140,6 +148,28 @@ pub struct FileMark {
     pub told: bool,
 }
 
+/// An artifact that is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ArtifactMark {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The server's id of this version.
+    pub id: String,
+    /// The number of this version, as the server counted.
+    pub version: Option<u64>,
+    /// Its digest, as the log has it.
+    pub digest: String,
+    /// Files and references in its manifest.
+    pub files: u64,
+    /// The size of them all in bytes.
+    pub size: u64,
+}
+
 impl LogMark {
     /// The mark of a log.
     ///
@@ -168,6 +198,21 @@ impl LogMark {
     }
 }
 
+/// The ledgers beside a log that say that all of it is stored.
+pub(crate) fn ledgers(log: &Path) -> Vec<Ledger> {
+    let notes = noted_beside(log, ".");
+    let stem = notes.file_name().unwrap_or_default().as_encoded_bytes();
+    let files = fs::read_dir(parent(log)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_ledger = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.starts_with(stem) && name.ends_with(b".sync")
+    };
+    let mut paths: Vec<_> = files.filter(is_ledger).collect();
+    paths.sort();
+    let ledgers = paths.iter().filter_map(|path| Ledger::read(path).ok().flatten());
+    ledgers.filter(|ledger| ledger.whole).collect()
+}
+
 /// A ledger's file, locked as long as this value lives.
 #[derive(Debug)]
 pub(crate) struct LedgerFile {
@@ -185,6 +230,11 @@ impl LedgerFile {
         let lock = lock.ok_or_else(busy)?;
         let ledger = Ledger::read(&path)?;
         Ok((Self { path, _lock: lock }, ledger))
+    }
+
+    /// Reads the ledger that [`lock`](Self::lock) would, without a lock.
+    pub(crate) fn peek(log: &Path, target: &[&str]) -> Result<Option<Ledger>> {
+        Ledger::read(&Self::path(log, target))
     }
 
     /// Replaces the ledger. `durable` has it on the disk before this returns.

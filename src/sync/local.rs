@@ -82,18 +82,21 @@ impl LocalFiles {
 }
 
 impl OnDisk {
-    /// The first that is there, if it may be read.
+    /// The first that is there and may be read; else why the first that is there may not.
     fn first(&self, candidates: &[PathBuf]) -> Result<PathBuf, Unreadable> {
+        let mut objection = None;
         for path in candidates {
-            match path.canonicalize() {
-                Ok(resolved) => return self.check(path, resolved),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    return Err(Unreadable::Failed(format!("{}: {error}", path.display())));
-                }
+            let found = match path.canonicalize() {
+                Ok(resolved) => self.check(path, resolved),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => Err(Unreadable::Failed(format!("{}: {error}", path.display()))),
+            };
+            match found {
+                Ok(path) => return Ok(path),
+                Err(why) => objection = objection.or(Some(why)),
             }
         }
-        Err(Unreadable::Missing)
+        Err(objection.unwrap_or(Unreadable::Missing))
     }
 
     /// Where a file of an artifact may be: where the log says, or where the caller says such files are now.
@@ -107,7 +110,7 @@ impl OnDisk {
     fn check(&self, path: &Path, resolved: PathBuf) -> Result<PathBuf, Unreadable> {
         if !self.allowed.iter().any(|dir| resolved.starts_with(dir)) {
             return Err(Unreadable::Refused(format!(
-                "it is {}, outside the run's directory; --allow its directory if that is meant",
+                "it is {}, outside the run's directory; --allow its directory if that is meant, or name a copy with --staging",
                 resolved.display()
             )));
         }
@@ -224,7 +227,13 @@ mod tests {
             assert!(refused(LocalFile::Run("link/secret".into())));
         }
         let options = SyncOptions { allow: vec![out.clone()], ..SyncOptions::default() };
-        assert!(LocalFiles::new(&run, &options).find(&LocalFile::Staged(secret)).is_ok());
+        assert!(LocalFiles::new(&run, &options).find(&LocalFile::Staged(secret.clone())).is_ok());
+        let elsewhere = temp.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        std::fs::write(elsewhere.join("secret"), b"secret").unwrap();
+        let options = SyncOptions { staging: vec![elsewhere.clone()], ..SyncOptions::default() };
+        let staged = LocalFiles::new(&run, &options).find(&LocalFile::Staged(secret.clone()));
+        assert!(staged.unwrap().ends_with("elsewhere/secret"), "the one that may be read");
         let options = SyncOptions { staging: vec![out], ..SyncOptions::default() };
         let moved = LocalFile::Staged("/gone/secret".into());
         assert!(LocalFiles::new(&run, &options).find(&moved).is_ok());

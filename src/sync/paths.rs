@@ -1,5 +1,6 @@
 //! From paths to logs: what is there, what is left out and why, and which logs are one run.
 
+use super::ledger::{Ledger, ledgers};
 use super::options::{SyncOptions, Terms};
 use super::pack::{Packed, PackedLogs, is_packed};
 use super::plan::{PlanOptions, target};
@@ -8,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::log::{self, LogFile, Reader, plain_path};
 use crate::run::RunState;
 use prost_types::Timestamp;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub(super) struct Selection {
     /// Logs that are left out.
     pub(super) left_out: Vec<RunReport>,
     pub(super) errors: Vec<Error>,
+    /// What looks like a log and is none, or is one that was named already.
+    pub(super) passed: Vec<(PathBuf, String)>,
 }
 
 /// Finds the logs that `paths` mean: `.wandb` files, run directories, their `files/`, and directories of runs,
@@ -47,10 +50,17 @@ pub(super) fn select(
     is_news: &dyn Fn(&LogFile) -> bool,
 ) -> Selection {
     let mut selection = Selection::default();
-    let mut seen = HashSet::new();
+    let mut seen: HashMap<PathBuf, PathBuf> = HashMap::new();
     let mut found: Vec<_> =
-        paths.iter().flat_map(|path| logs(path, options, &mut selection.errors)).collect();
-    found.retain(|log| seen.insert(identity(&log.path)));
+        paths.iter().flat_map(|path| logs(path, options, &mut selection)).collect();
+    found.retain(|log| {
+        let first = seen.get(&identity(&log.path));
+        if let Some(first) = first.filter(|first| **first != log.path) {
+            let why = format!("the same log as {}", first.display());
+            selection.passed.push((log.path.clone(), why));
+        }
+        first.is_none() && seen.insert(identity(&log.path), log.path.clone()).is_none()
+    });
     let copies = Copies::among(&found);
     let mut groups: BTreeMap<(String, String, String), Vec<Candidate>> = BTreeMap::new();
     for log in found.iter().filter(|log| is_news(log)) {
@@ -77,10 +87,12 @@ pub(super) fn select(
     selection
 }
 
-fn logs(path: &Path, options: &SyncOptions, errors: &mut Vec<Error>) -> Vec<LogFile> {
+fn logs(path: &Path, options: &SyncOptions, selection: &mut Selection) -> Vec<LogFile> {
+    let Selection { errors, passed, .. } = selection;
     if path.is_dir() {
-        let (mut found, failed) = log::find(path);
+        let (mut found, failed, others) = log::survey(path);
         errors.extend(failed);
+        passed.extend(others.into_iter().map(|(path, why)| (path, why.to_owned())));
         if found.is_empty() && path.file_name().is_some_and(|name| name == "files") {
             // The run's own directory is above.
             found = log::locate(path).into_iter().collect();
@@ -175,7 +187,11 @@ fn skipped(log: &LogFile, packed: bool, options: &SyncOptions) -> Option<String>
     let dir = log.dir().canonicalize().ok();
     let dir = dir.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     if log.synced && !options.include_synced && !options.audit && !options.repair {
-        return Some("it is marked as synced; --include-synced uploads it all the same".into());
+        let to: Vec<_> = ledgers(&log.path).iter().map(Ledger::place).collect();
+        let to = if to.is_empty() { String::new() } else { format!(", to {}", to.join(" and ")) };
+        return Some(format!(
+            "it is marked as synced{to}; --include-synced uploads it all the same"
+        ));
     }
     if dir.starts_with("run-") && !options.include_online {
         return Some("it was logged online; --include-online uploads it all the same".into());

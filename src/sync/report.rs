@@ -1,6 +1,7 @@
 //! What a sync did: receipts.
 
 use super::audit::Check;
+use super::ledger::{ArtifactMark, FileMark, Ledger};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -8,6 +9,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct SyncReport {
+    /// The base URL of the server.
+    pub server: String,
     /// The logs, in the order in which they were named.
     pub runs: Vec<RunReport>,
     /// What was named and could not be looked at.
@@ -20,11 +23,11 @@ impl SyncReport {
         self.errors.is_empty() && self.runs.iter().all(|run| run.status.is_fine())
     }
 
-    /// Whether anything is stored, or was already.
+    /// Whether anything is stored, was already, or would be.
     pub fn has_stored(&self) -> bool {
         let stored = |status| {
-            use RunStatus::{Already, Open, Partly, Synced};
-            matches!(status, Synced | Already | Open | Partly)
+            use RunStatus::{Already, Open, Partly, Planned, Synced};
+            matches!(status, Synced | Already | Open | Partly | Planned)
         };
         self.runs.iter().any(|run| stored(run.status))
     }
@@ -89,20 +92,47 @@ pub struct Receipt {
     pub log_bytes: u64,
     /// Rows of history that are stored.
     pub rows: u64,
-    /// The step of the last row.
+    /// The step of the last row that is stored.
     pub last_step: Option<i64>,
     /// Lines of system metrics.
     pub events: u64,
     /// Lines of console output.
     pub console_lines: u64,
-    /// The files.
+    /// The files, those that are not stored among them.
     pub files: Vec<FileReport>,
-    /// The artifacts.
+    /// The artifacts, those that are not stored among them.
     pub artifacts: Vec<ArtifactReport>,
     /// Alerts that were sent.
     pub alerts: u64,
     /// The exit code the server was told.
     pub exit_code: Option<i32>,
+}
+
+impl Receipt {
+    /// What a ledger says is stored.
+    pub(super) fn of(ledger: &Ledger) -> Self {
+        let places = ledger.places.unwrap_or_default();
+        Self {
+            log_bytes: ledger.stored,
+            rows: places.history.acknowledged,
+            last_step: ledger.last_step,
+            events: places.events.acknowledged,
+            console_lines: places.console.acknowledged,
+            files: ledger.files.iter().map(FileReport::unchanged).collect(),
+            artifacts: ledger.artifacts.values().cloned().map(ArtifactReport::unchanged).collect(),
+            alerts: ledger.alerts,
+            exit_code: ledger.complete,
+        }
+    }
+
+    /// Whether anything at all is stored.
+    pub fn has_any(&self) -> bool {
+        let lines = self.rows + self.events + self.console_lines + self.alerts;
+        lines > 0
+            || self.exit_code.is_some()
+            || self.files.iter().any(|file| file.status.is_stored())
+            || self.artifacts.iter().any(|artifact| artifact.status.is_stored())
+    }
 }
 
 /// What became of a file.
@@ -111,10 +141,10 @@ pub struct Receipt {
 pub struct FileReport {
     /// Its name below the run's files.
     pub name: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its MD5, in hex.
-    pub md5: String,
+    /// Its size in bytes, if it could be read.
+    pub size: Option<u64>,
+    /// Its MD5, in hex, if it could be read.
+    pub md5: Option<String>,
     /// What became of it.
     #[serde(flatten)]
     pub status: FileStatus,
@@ -137,7 +167,20 @@ pub enum FileStatus {
     Failed(String),
 }
 
+impl FileStatus {
+    /// Whether the server has the file.
+    pub const fn is_stored(&self) -> bool {
+        matches!(self, Self::Stored | Self::Unchanged)
+    }
+}
+
 impl FileReport {
+    /// A file that was stored before.
+    pub(super) fn unchanged((name, mark): (&String, &FileMark)) -> Self {
+        let (size, md5) = (Some(mark.size), Some(mark.md5.clone()));
+        Self { name: name.clone(), size, md5, status: FileStatus::Unchanged }
+    }
+
     /// What is wrong, if anything.
     pub fn problem(&self) -> Option<String> {
         let name = &self.name;
@@ -154,11 +197,9 @@ impl FileReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ArtifactReport {
-    /// Its name.
-    pub name: String,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub kind: String,
+    /// Which it is. It has an id, and a version, as soon as the server gave it one.
+    #[serde(flatten)]
+    pub artifact: ArtifactMark,
     /// What became of it.
     #[serde(flatten)]
     pub status: ArtifactStatus,
@@ -177,13 +218,25 @@ pub enum ArtifactStatus {
     Failed(String),
 }
 
+impl ArtifactStatus {
+    /// Whether the server has the artifact.
+    pub const fn is_stored(&self) -> bool {
+        matches!(self, Self::Stored | Self::Unchanged)
+    }
+}
+
 impl ArtifactReport {
+    /// An artifact that was stored before.
+    pub(super) const fn unchanged(artifact: ArtifactMark) -> Self {
+        Self { artifact, status: ArtifactStatus::Unchanged }
+    }
+
     /// What is wrong, if anything.
     pub fn problem(&self) -> Option<String> {
         match &self.status {
             ArtifactStatus::Stored | ArtifactStatus::Unchanged => None,
             ArtifactStatus::Failed(why) => {
-                Some(format!("artifact {:?} is not stored: {why}", self.name))
+                Some(format!("artifact {:?} is not stored: {why}", self.artifact.name))
             }
         }
     }

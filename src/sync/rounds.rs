@@ -34,6 +34,8 @@ pub(super) struct Rounds<'a> {
     /// Logs without a run record, which may get one.
     headless: BTreeMap<PathBuf, RunReport>,
     reports: BTreeMap<PathBuf, RunReport>,
+    /// What looks like a log, and was told that it is passed over.
+    passed: HashSet<PathBuf>,
     errors: BTreeSet<String>,
     next_look: Duration,
 }
@@ -60,6 +62,7 @@ impl<'a> Rounds<'a> {
             ends: HashMap::new(),
             headless: BTreeMap::new(),
             reports: BTreeMap::new(),
+            passed: HashSet::new(),
             errors: BTreeSet::new(),
             next_look: Duration::ZERO,
         }
@@ -86,6 +89,7 @@ impl<'a> Rounds<'a> {
             self.reports.insert(log, report);
         }
         SyncReport {
+            server: self.session.server.base.clone(),
             runs: self.reports.into_values().collect(),
             errors: self.errors.into_iter().collect(),
         }
@@ -101,7 +105,7 @@ impl<'a> Rounds<'a> {
 
     /// Looks for logs that are new, or have changed since they were looked at.
     fn look(&mut self) {
-        let Selection { groups, left_out, errors } = {
+        let Selection { groups, left_out, errors, passed } = {
             let now = self.session.sender.now();
             let is_news = |log: &crate::log::LogFile| {
                 let has_changed = |known: &Known| {
@@ -112,6 +116,12 @@ impl<'a> Rounds<'a> {
             select(self.paths, self.session.packed, self.session.options, &is_news)
         };
         self.errors.extend(errors.iter().map(ToString::to_string));
+        for (path, why) in passed {
+            if !self.passed.contains(&path) {
+                (self.session.observe)(Event::Passed { path: &path, why: &why });
+                self.passed.insert(path);
+            }
+        }
         left_out.into_iter().for_each(|report| self.leave_out(report));
         let mut logs = 0;
         for group in groups {

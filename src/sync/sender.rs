@@ -1,42 +1,45 @@
 //! Sends requests with patience, within what all runs share.
 
-use super::api::{Answer, Request};
+use super::api::{Answer, Request, Target, taken};
 use super::budget::Pauses;
+use super::event::Event;
 use super::options::Stop;
-use super::retry::{Next, Patience};
+use super::retry::Next;
+use super::server::{Server, origin};
 use super::transport::Transport;
+use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Sends requests for all runs of a sync.
 pub(super) struct Sender<'a> {
     transport: &'a dyn Transport,
-    patience: Patience,
+    server: &'a Server,
     stop: &'a Stop,
     start: Instant,
     pauses: Mutex<Pauses>,
     under_way: Mutex<usize>,
     freed: Condvar,
-    /// Is told of each failure that is waited out: what, why, how long.
-    retried: &'a (dyn Fn(&str, &str, Duration) + Sync),
+    /// Is told of each failure that is waited out.
+    observe: &'a (dyn Fn(Event<'_>) + Sync),
 }
 
 impl<'a> Sender<'a> {
     pub(super) fn new(
         transport: &'a dyn Transport,
-        patience: Patience,
+        server: &'a Server,
         stop: &'a Stop,
-        retried: &'a (dyn Fn(&str, &str, Duration) + Sync),
+        observe: &'a (dyn Fn(Event<'_>) + Sync),
     ) -> Self {
         Self {
             transport,
-            patience,
+            server,
             stop,
             start: Instant::now(),
             pauses: Mutex::default(),
             under_way: Mutex::default(),
             freed: Condvar::new(),
-            retried,
+            observe,
         }
     }
 
@@ -49,8 +52,12 @@ impl<'a> Sender<'a> {
         self.stop.is_stopped()
     }
 
-    /// Sends a request until there is an answer that counts.
-    pub(super) fn send(&self, request: &Request) -> Result<Answer, String> {
+    /// Sends a request for a log until there is an answer that counts.
+    pub(super) fn send(&self, log: &Path, request: &Request) -> Result<Answer, String> {
+        let host = match &request.target {
+            Target::Server(_) => &self.server.base,
+            Target::Signed(url) => origin(url),
+        };
         let mut tried = 0;
         loop {
             self.rest(self.lock(&self.pauses).wait(self.now()))?;
@@ -63,22 +70,36 @@ impl<'a> Sender<'a> {
                 self.lock(&self.pauses).note(self.now(), answer);
             }
             let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-            let next =
-                self.patience.next(request.kind, &result, tried, chance(), seconds.cast_signed());
+            let patience = self.server.patience;
+            let next = patience.next(request.kind, &result, tried, chance(), seconds.cast_signed());
             let Next::Again { after, asked } = next else {
-                return result.map_err(|error| match tried {
-                    1 => error.to_string(),
-                    _ => format!("{error}, {tried} times"),
-                });
+                let answer = result.map_err(|error| match tried {
+                    1 => format!("{host}: {error}"),
+                    _ => format!("{host}: {error}, {tried} times; sync again when it is there"),
+                })?;
+                return self.let_in(request, answer);
             };
-            let why =
-                result.map_or_else(|error| error.to_string(), |answer| answer.status.to_string());
-            (self.retried)(request.kind.name(), &why, after);
+            let why = result.map_or_else(
+                |error| error.to_string(),
+                |answer| format!("status {}", answer.status),
+            );
+            let what = request.kind.name();
+            (self.observe)(Event::Waiting { log, host, what, why: &why, time: after });
             if asked {
                 self.lock(&self.pauses).pause(self.now(), after);
             }
             self.rest(after)?;
         }
+    }
+
+    /// An answer, unless it says that the key is not taken: then whose key that is.
+    fn let_in(&self, request: &Request, answer: Answer) -> Result<Answer, String> {
+        if answer.status != 401 || !matches!(request.target, Target::Server(_)) {
+            return Ok(answer);
+        }
+        let said = taken(&answer).err().unwrap_or_default();
+        let Server { source, base, .. } = self.server;
+        Err(format!("{said}; the key is from {source}, and {base} does not take it"))
     }
 
     /// Waits, unless stopped.

@@ -1,7 +1,7 @@
 //! One log on its way: between the log, the plan and the server. Sends requests and measures files side by side.
 
 use super::caught::caught;
-use super::driver::{OPEN, Session, report};
+use super::driver::{OPEN, Session, explained, report};
 use super::event::Event;
 use super::ledger::{LedgerFile, replace};
 use super::local::{LocalFiles, measure, text};
@@ -30,7 +30,8 @@ pub(super) struct Upload<'a> {
     pub(super) files: LocalFiles,
     pub(super) plan: Plan,
     pub(super) told: bool,
-    pub(super) undecodable: u64,
+    /// How many records could not be decoded, and where the first is.
+    pub(super) undecodable: Option<(u64, u64)>,
 }
 
 impl Upload<'_> {
@@ -48,6 +49,7 @@ impl Upload<'_> {
                     under_way += self.start(scope, &sender, ticket, step)?;
                 }
                 self.spool()?;
+                self.tell();
                 if self.plan.is_finished() || (stopped && under_way == 0) {
                     break;
                 }
@@ -80,6 +82,17 @@ impl Upload<'_> {
         let saved = if self.plan.ledger().places.is_some() { self.save(true) } else { Ok(()) };
         // A plan that failed has said why, and that counts.
         if failed { Ok(()) } else { saved }
+    }
+
+    /// Tells of the files and artifacts that are done with.
+    fn tell(&mut self) {
+        let (log, (files, artifacts)) = (self.log, self.plan.take_settled());
+        for file in &files {
+            (self.session.observe)(Event::File { log, file });
+        }
+        for artifact in &artifacts {
+            (self.session.observe)(Event::Artifact { log, artifact });
+        }
     }
 
     /// Moves the console output from memory to a file.
@@ -127,7 +140,8 @@ impl Upload<'_> {
                         if !self.salvage {
                             return Err(error.at(self.log));
                         }
-                        self.undecodable += 1;
+                        let (count, first) = self.undecodable.unwrap_or((0, record.span.offset));
+                        self.undecodable = Some((count + 1, first));
                     }
                 }
                 Next::Nothing => return Ok(count > 0),
@@ -140,16 +154,17 @@ impl Upload<'_> {
     fn end(&mut self, gaps: &GapReport) -> Result<()> {
         let length = std::fs::metadata(self.log).map_or(0, |found| found.len());
         if gaps.is_lossy() {
-            let bytes: u64 = gaps.bytes();
-            let reason = format!("the log is damaged: {bytes} bytes of it hold no record");
+            let reason = damage(gaps);
             if !self.salvage {
                 return Err(Error::misuse(reason).at(self.log));
             }
             self.plan.note(reason);
         }
-        if self.undecodable > 0 {
-            let count = self.undecodable;
-            self.plan.note(format!("the log is damaged: {count} records are no messages"));
+        if let Some((count, first)) = self.undecodable {
+            let what = if count == 1 { "record is no message" } else { "records are no messages" };
+            let from = if count == 1 { "at" } else { "the first at" };
+            self.plan
+                .note(format!("the log is damaged: {count} {what}, {from} byte {first}; {DOCTOR}"));
         }
         self.plan.end(length);
         Ok(())
@@ -169,10 +184,10 @@ impl Upload<'_> {
         let outcomes = outcomes.clone();
         match step {
             Step::Send(request) => {
-                let sender = &self.session.sender;
+                let (sender, log) = (&self.session.sender, self.log);
                 scope.spawn(move || {
                     // The other end is gone only when nobody wants to know any more.
-                    let answer = caught(|| sender.send(&request)).unwrap_or_else(Err);
+                    let answer = caught(|| sender.send(log, &request)).unwrap_or_else(Err);
                     let _ = outcomes.send((ticket, Outcome::Answer(answer)));
                 });
                 return Ok(1);
@@ -198,7 +213,7 @@ impl Upload<'_> {
                 Err(why) => self.plan.done(ticket, Outcome::Text(Err(why))),
             },
             Step::Save { durable } => {
-                let saved = self.save(durable).map_err(|error| error.to_string());
+                let saved = self.save(durable).map_err(|error| explained(&error));
                 self.plan.done(ticket, Outcome::Saved(saved));
             }
             Step::FindRow(row) => {
@@ -222,21 +237,34 @@ impl Upload<'_> {
 
     pub(super) fn report(&self, candidate: &Candidate) -> RunReport {
         let ledger = self.plan.ledger();
+        let receipt = self.plan.receipt();
         let mut problems = self.plan.problems();
-        let started = ledger.places.is_some();
         let status = match (self.plan.is_stored(), ledger.complete.is_some()) {
             (true, true) => RunStatus::Synced,
             (true, false) => RunStatus::Open,
-            (false, _) if started => RunStatus::Partly,
+            (false, _) if receipt.has_any() => RunStatus::Partly,
             (false, _) => RunStatus::Failed,
         };
-        if status == RunStatus::Open {
+        let is_left_open = self.plan.lacks_end() && !ledger.run.is_empty();
+        if status == RunStatus::Open || is_left_open {
             problems.push(OPEN.to_owned());
         }
         let mut report = report(candidate, status, problems);
         mark_stored(&mut report);
-        RunReport { receipt: self.plan.receipt(), ..self.session.named(report, ledger) }
+        RunReport { receipt, ..self.session.named(report, ledger) }
     }
+}
+
+/// What is said of damage that was passed over.
+fn damage(gaps: &GapReport) -> String {
+    let first = gaps.gaps().first().map_or(0, |gap| gap.offset);
+    let what =
+        if gaps.bytes() == 1 { "1 byte holds" } else { &format!("{} bytes hold", gaps.bytes()) };
+    let places = match gaps.count() {
+        1 => format!("at byte {first}"),
+        count => format!("in {count} places, the first at byte {first}"),
+    };
+    format!("the log is damaged {places}: {what} no record; {DOCTOR}")
 }
 
 /// Marks a log that is stored as a whole. One that was stored before lacks the mark if the sync was killed then.
@@ -262,6 +290,9 @@ fn mark(log: &Path) -> Result<()> {
 pub(super) fn noted_step(log: &Path) -> Option<i64> {
     starting_step(log).ok().flatten()
 }
+
+/// What helps with a damaged log.
+const DOCTOR: &str = "`wandb-offline verify` says more, and `recover` makes a sound copy";
 
 /// Records read before answers are looked at.
 const RECORDS_AT_ONCE: usize = 512;

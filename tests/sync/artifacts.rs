@@ -173,7 +173,7 @@ fn sync(scene: &Scene, change: impl FnOnce(&mut SyncOptions)) -> SyncReport {
 }
 
 /// A file of an artifact, staged beside the runs as the official client does in the user's home.
-fn staged(scene: &Scene, path: &str, bytes: &[u8]) -> ArtifactManifestEntry {
+pub(super) fn staged(scene: &Scene, path: &str, bytes: &[u8]) -> ArtifactManifestEntry {
     let dir = scene.dir.path().join("staging");
     std::fs::create_dir_all(&dir).unwrap();
     let local = dir.join(path.replace('/', "-"));
@@ -206,7 +206,7 @@ fn manifest(contents: Vec<ArtifactManifestEntry>) -> ArtifactManifest {
     }
 }
 
-fn log_artifact(log: &Path, name: &str, contents: Vec<ArtifactManifestEntry>) {
+pub(super) fn log_artifact(log: &Path, name: &str, contents: Vec<ArtifactManifestEntry>) {
     let digest = contents.iter().map(|entry| &*entry.digest).collect::<String>();
     log_manifest(log, name, &digest, manifest(contents));
 }

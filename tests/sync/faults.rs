@@ -169,8 +169,7 @@ fn a_panic_of_the_transport_or_the_observer_ends_one_run_and_no_other() {
         let options = SyncOptions::default();
         let report = sync(&[scene.root()], &to, transport, &options, &Stop::new(), &observe);
         let run = |log: &Path| report.runs.iter().find(|run| run.log == log).unwrap();
-        let status = if observes { RunStatus::Failed } else { RunStatus::Partly };
-        assert_eq!(run(&log).status, status, "{report:?}");
+        assert_eq!(run(&log).status, RunStatus::Failed, "{report:?}");
         let said = if observes { "the observer broke" } else { "the transport broke" };
         assert!(run(&log).problems[0].contains(said), "{report:?}");
         let fine = report.runs.iter().filter(|run| run.status == RunStatus::Synced).count();

@@ -1,6 +1,8 @@
 //! Runs are uploaded to a server on the loopback interface, which sometimes fails.
 
 mod artifacts;
+#[cfg(feature = "cli")]
+mod command;
 mod copies;
 mod faults;
 mod hostile;
@@ -9,6 +11,7 @@ mod interrupted;
 mod killed;
 mod live;
 mod packs;
+mod receipt;
 mod resumed;
 #[path = "../support/server/mod.rs"]
 mod server;

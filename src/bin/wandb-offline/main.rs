@@ -19,6 +19,7 @@ mod to_tensorboard;
 mod verify;
 
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -72,6 +73,11 @@ enum Command {
     #[cfg(not(feature = "sync"))]
     #[command(disable_help_flag = true)]
     Sync(Unread),
+    /// Upload runs while they are written, and new ones, until interrupted: as `sync --watch`, whose options it
+    /// has.
+    #[cfg(feature = "sync")]
+    #[command(disable_help_flag = true)]
+    Watch(Unread),
     Scrub(scrub::Args),
     /// Split a run in two at a step.
     Split(split::Args),
@@ -80,7 +86,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Args::parse().command {
+    support::end(PROGRAM, run(Args::parse().command))
+}
+
+fn run(command: Command) -> Result<Exit> {
+    match command {
         Command::Ls(args) => list::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Tail(args) => tail::run(&args),
@@ -97,8 +107,12 @@ fn main() -> ExitCode {
         Command::Scrub(args) => scrub::run(&args),
         Command::Split(args) => split::run(&args),
         Command::ToTensorboard(args) => to_tensorboard::run(&args),
-    };
-    support::end(PROGRAM, result)
+        #[cfg(feature = "sync")]
+        Command::Watch(rest) => {
+            let before = [PROGRAM, "sync", "--watch"].map(OsString::from);
+            run(Args::parse_from(before.into_iter().chain(rest.arguments)).command)
+        }
+    }
 }
 
 /// A time that an option gives in seconds.
@@ -232,12 +246,12 @@ const RUNS: &str = "wandb";
 
 const GAPS_TOLD: usize = 20;
 
-/// Whatever stands behind a command that is not here.
-#[cfg(not(feature = "sync"))]
+/// Whatever stands behind a command that is not here, or is short for another one.
 #[derive(Debug, clap::Args)]
 struct Unread {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    _arguments: Vec<std::ffi::OsString>,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS, PATHS")]
+    #[cfg_attr(not(feature = "sync"), allow(dead_code, reason = "nobody reads them"))]
+    arguments: Vec<OsString>,
 }
 
 #[cfg(not(feature = "sync"))]

@@ -13,10 +13,21 @@ pub(crate) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, String> {
     if !answer.is_success() {
         let said = serde_json::from_slice::<Reply<serde_json::Value>>(&answer.body);
         let said = said.ok().and_then(|reply| reply.complaints());
-        let text = said.unwrap_or_else(|| shorten(&String::from_utf8_lossy(&answer.body)));
-        return Err(format!("the server answered {}: {text}", answer.status));
+        return Err(match said {
+            Some(said) => format!("the server answered {}: {said}", answer.status),
+            None if is_elsewhere(answer.status) => {
+                format!("status {}; {}", answer.status, foreign(answer))
+            }
+            None => {
+                format!("the server answered {}{}", answer.status, begins(": ", answer))
+            }
+        });
     }
-    let reply = reply.map_err(|error| format!("the server's answer makes no sense: {error}"))?;
+    let reply =
+        reply.map_err(|error| match serde_json::from_slice::<IgnoredAny>(&answer.body) {
+            Ok(_) => format!("the server's answer makes no sense: {error}"),
+            Err(_) => foreign(answer),
+        })?;
     if let Some(said) = reply.complaints() {
         return Err(format!("the server refused: {said}"));
     }
@@ -32,11 +43,28 @@ pub(crate) fn taken(answer: &Answer) -> Result<(), String> {
     if answer.body.trim_ascii().is_empty() {
         return Ok(());
     }
-    let reply: Reply<IgnoredAny> = serde_json::from_slice(&answer.body).map_err(|_| {
-        let text = shorten(&String::from_utf8_lossy(&answer.body));
-        format!("the answer is not a W&B server's; is there a proxy in between? It begins: {text}")
-    })?;
+    let reply: Reply<IgnoredAny> =
+        serde_json::from_slice(&answer.body).map_err(|_| foreign(answer))?;
     reply.complaints().map_or(Ok(()), |said| Err(format!("the server refused: {said}")))
+}
+
+/// Whether a status says that what was asked for is somewhere else, if it comes without a reason.
+const fn is_elsewhere(status: u16) -> bool {
+    matches!(status, 300..=399 | 404 | 405)
+}
+
+/// What is said of an answer that no W&B server gives.
+fn foreign(answer: &Answer) -> String {
+    format!(
+        "the answer is not a W&B server's; is there a proxy in between, or is WANDB_BASE_URL another server's?{}",
+        begins(" It begins: ", answer)
+    )
+}
+
+/// How an answer begins, if there is anything in it.
+fn begins(before: &str, answer: &Answer) -> String {
+    let text = shorten(&String::from_utf8_lossy(&answer.body));
+    if text.is_empty() { text } else { format!("{before}{text}") }
 }
 
 /// The beginning of a text that came from the server.
@@ -227,6 +255,8 @@ pub(crate) struct CreatedArtifact {
     pub(crate) id: String,
     /// The server has all of it.
     pub(crate) committed: bool,
+    /// The number of this version, if the server has counted it.
+    pub(crate) version: Option<u64>,
     /// The version before it.
     pub(crate) latest: Option<String>,
 }
@@ -246,6 +276,9 @@ impl CreatedArtifact {
         struct Artifact {
             id: String,
             state: String,
+            /// Only told to people, so it may be anything.
+            #[serde(rename = "versionIndex", default)]
+            version: serde_json::Value,
             #[serde(rename = "artifactSequence")]
             sequence: Option<Sequence>,
         }
@@ -259,10 +292,16 @@ impl CreatedArtifact {
             id: String,
         }
         let payload = read::<Data>(answer)?.payload.ok_or("the server returned no artifact")?;
-        let Artifact { id, state, sequence } = payload.artifact;
+        let Artifact { id, state, version, sequence } = payload.artifact;
         let latest = sequence.and_then(|sequence| sequence.latest).map(|latest| latest.id);
-        Ok(Self { id, committed: state == "COMMITTED", latest })
+        Ok(Self { id, committed: state == "COMMITTED", version: version.as_u64(), latest })
     }
+}
+
+/// The number of the version that was committed, if the server tells it.
+pub(crate) fn committed_version(answer: &Answer) -> Result<Option<u64>, String> {
+    let data = read::<serde_json::Value>(answer)?;
+    Ok(data.pointer("/commitArtifact/artifact/versionIndex").and_then(serde_json::Value::as_u64))
 }
 
 /// The manifest of an artifact: its id, and where its text goes.
@@ -395,6 +434,23 @@ mod tests {
         assert_eq!(told, "the server refused: no such entity; <no message>");
         let told = Bucket::upserted(&answer(502, "<html>bad gateway</html>")).unwrap_err();
         assert_eq!(told, "the server answered 502: <html>bad gateway</html>");
+        let told = Bucket::upserted(&answer(503, "")).unwrap_err();
+        assert_eq!(told, "the server answered 503");
+    }
+
+    #[test]
+    fn what_is_no_wandb_server_is_told_from_one_that_refuses() {
+        for (status, body) in [(404, ""), (404, "<html>"), (405, "{}"), (200, "<html>"), (200, "")]
+        {
+            let told = Bucket::upserted(&answer(status, body)).unwrap_err();
+            assert!(
+                told.contains("is WANDB_BASE_URL another server's?"),
+                "{status} {body}: {told}"
+            );
+            assert_eq!(told.contains("It begins: <html>"), body == "<html>", "{told}");
+        }
+        let told = Bucket::upserted(&answer(200, "{\"data\":7}")).unwrap_err();
+        assert!(told.starts_with("the server's answer makes no sense: "), "{told}");
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub(crate) mod operations {
     pub(crate) const CREATE_ARTIFACT: Operation = Operation {
         name: "CreateArtifact",
         text: "mutation CreateArtifact($input:CreateArtifactInput!){createArtifact(input:$input){\
-            artifact{id state artifactSequence{id latestArtifact{id}}}}}",
+            artifact{id state versionIndex artifactSequence{id latestArtifact{id}}}}}",
     };
 
     pub(crate) const CREATE_MANIFEST: Operation = Operation {
@@ -127,7 +127,7 @@ pub(crate) mod operations {
     pub(crate) const COMMIT_ARTIFACT: Operation = Operation {
         name: "CommitArtifact",
         text: "mutation CommitArtifact($artifactID:ID!){commitArtifact(input:{artifactID:$artifactID}){\
-            artifact{id}}}",
+            artifact{id versionIndex}}}",
     };
 
     pub(crate) const USE_ARTIFACT: Operation = Operation {

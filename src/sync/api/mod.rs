@@ -14,7 +14,7 @@ mod answers;
 mod graphql;
 
 pub(crate) use answers::{
-    Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, read, taken,
+    Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, committed_version, read, taken,
 };
 pub(crate) use graphql::{Operation, operations};
 

@@ -58,7 +58,7 @@ pub fn pack(paths: &[PathBuf], dir: &Path, options: &SyncOptions) -> Result<Pack
             Index::write(dir, BTreeSet::new())?;
         }
     }
-    let Selection { groups, left_out, errors } =
+    let Selection { groups, left_out, errors, .. } =
         select(paths, &PackedLogs::new(), options, &|_| true);
     let mut report = PackReport::default();
     report.errors.extend(errors.iter().map(ToString::to_string));
@@ -218,8 +218,7 @@ fn find(
             }
             Err(why) => {
                 let (name, status) = (name(file).to_owned(), FileStatus::from(why));
-                run.problems
-                    .extend(FileReport { name, size: 0, md5: String::new(), status }.problem());
+                run.problems.extend(FileReport { name, size: None, md5: None, status }.problem());
             }
         }
     }

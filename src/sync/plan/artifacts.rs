@@ -20,8 +20,9 @@ use super::{LocalFile, Measured, Unreadable};
 use crate::proto::wandb_internal::ArtifactRecord;
 use crate::sync::api::{Answer, Request};
 use crate::sync::ledger::Ledger;
-use crate::sync::report::{ArtifactReport, ArtifactStatus};
+use crate::sync::report::ArtifactReport;
 use stage::Artifact;
+use std::collections::HashSet;
 
 pub(crate) use manifest::entries;
 pub(crate) use sending::part_length;
@@ -31,6 +32,8 @@ pub(crate) use stage::staged_files;
 #[derive(Debug, Default)]
 pub(super) struct Artifacts {
     artifacts: Vec<Artifact>,
+    /// Done with, and not yet told to the caller.
+    news: Vec<usize>,
     /// How many at the beginning are done.
     settled: usize,
 }
@@ -61,7 +64,21 @@ pub(super) enum Errand {
 
 impl Artifacts {
     pub(super) fn add(&mut self, record: ArtifactRecord, ledger: &Ledger) {
-        self.artifacts.push(Artifact::new(record, ledger));
+        let artifact = Artifact::new(record, ledger);
+        if artifact.is_done() {
+            self.news.push(self.artifacts.len());
+        }
+        self.artifacts.push(artifact);
+    }
+
+    /// Has something happen to an artifact, and takes note if it is done with then.
+    fn with(&mut self, at: usize, happen: impl FnOnce(&mut Artifact)) {
+        let Some(artifact) = self.artifacts.get_mut(at) else { return };
+        let was_done = artifact.is_done();
+        happen(artifact);
+        if !was_done && artifact.is_done() {
+            self.news.push(at);
+        }
     }
 
     pub(super) fn next(&mut self, ledger: &Ledger) -> Option<ArtifactStep> {
@@ -91,9 +108,7 @@ impl Artifacts {
     }
 
     pub(super) fn listed(&mut self, at: usize, text: Result<Vec<u8>, Unreadable>) {
-        if let Some(artifact) = self.artifacts.get_mut(at) {
-            artifact.listed(text);
-        }
+        self.with(at, |artifact| artifact.listed(text));
     }
 
     pub(super) fn measured(
@@ -102,9 +117,7 @@ impl Artifacts {
         entry: usize,
         found: Result<Measured, Unreadable>,
     ) {
-        if let Some(artifact) = self.artifacts.get_mut(at) {
-            artifact.measured(entry, found);
-        }
+        self.with(at, |artifact| artifact.measured(entry, found));
     }
 
     pub(super) fn answered(
@@ -114,26 +127,30 @@ impl Artifacts {
         answer: &Result<Answer, String>,
         ledger: &mut Ledger,
     ) {
-        if let Some(artifact) = self.artifacts.get_mut(at) {
-            artifact.answered(what, answer, ledger);
-        }
+        self.with(at, |artifact| artifact.answered(what, answer, ledger));
     }
 
     pub(super) fn is_done(&self) -> bool {
         self.artifacts.iter().all(Artifact::is_done)
     }
 
-    pub(super) fn reports(&self) -> Vec<ArtifactReport> {
-        let report = |artifact: &Artifact| {
-            let (name, status) = (artifact.record().name.clone(), artifact.status());
-            let kind = artifact.record().r#type.clone();
-            ArtifactReport {
-                name,
-                kind,
-                status: status.unwrap_or_else(|| ArtifactStatus::Failed("not sent".into())),
-            }
-        };
-        self.artifacts.iter().map(report).collect()
+    /// What became of the artifacts that are done with since the last call.
+    pub(super) fn take_settled(&mut self) -> Vec<ArtifactReport> {
+        let news = std::mem::take(&mut self.news);
+        news.iter().filter_map(|&at| self.artifacts.get(at)).map(Artifact::report).collect()
+    }
+
+    /// What became of the artifacts so far, and those that the ledger has besides.
+    pub(super) fn reports(&self, ledger: &Ledger) -> Vec<ArtifactReport> {
+        let own: HashSet<_> = self.artifacts.iter().map(Artifact::key).collect();
+        let others = ledger.artifacts.iter().filter(|(key, _)| !own.contains(*key));
+        let others = others.map(|(_, mark)| ArtifactReport::unchanged(mark.clone()));
+        self.artifacts.iter().map(Artifact::report).chain(others).collect()
+    }
+
+    /// What is not stored, and why.
+    pub(super) fn problems(&self) -> impl Iterator<Item = String> {
+        self.artifacts.iter().filter_map(|artifact| artifact.report().problem())
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Files {
     asking: bool,
     /// Stored, and not yet told to the server in the run's streams.
     untold: Vec<String>,
+    /// Done with, and not yet told to the caller.
+    settled: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -32,8 +34,8 @@ struct Upload {
     name: String,
     content: Content,
     state: State,
-    size: u64,
-    md5: String,
+    /// What it holds, once that is known.
+    mark: Option<FileMark>,
     asked: u32,
 }
 
@@ -76,13 +78,12 @@ impl Files {
         self.files.push(Upload {
             name: name.to_owned(),
             content: content.clone(),
-            state: State::Done(refused),
-            size: 0,
-            md5: String::new(),
+            state: State::Done(refused.clone()),
+            mark: None,
             asked: 0,
         });
         match content {
-            _ if !is_contained(name) => {}
+            _ if !is_contained(name) => self.set(at, State::Done(refused)),
             Content::Local(_) => self.set(at, State::New),
             Content::Bytes(bytes) => {
                 let (measured, body) = (Measured::of(&bytes), Body::Bytes(bytes));
@@ -106,7 +107,10 @@ impl Files {
             State::Placed(..) => self.placed.push_back(at),
             State::Measuring => self.measuring += 1,
             State::Sending(_) => self.sending += 1,
-            State::Done(_) => self.unfinished -= 1,
+            State::Done(_) => {
+                self.unfinished -= 1;
+                self.settled.push(at);
+            }
             State::Asked(_) => {}
         }
         file.state = state;
@@ -183,7 +187,7 @@ impl Files {
         let Some(file) = self.files.get_mut(at) else { return };
         let stored = ledger.files.get(&file.name);
         let unchanged = stored.filter(|mark| mark.md5 == md5 && mark.size == size);
-        (file.size, file.md5) = (size, md5);
+        file.mark = Some(FileMark { md5, size, told: false });
         // An earlier sync may have been stopped before it could tell what it stored.
         if unchanged.is_some_and(|mark| !mark.told) {
             self.untold.push(file.name.clone());
@@ -228,8 +232,7 @@ impl Files {
         let State::Sending(body) = &file.state else { return };
         let state = match answer {
             Ok(answer) if answer.is_success() => {
-                let mark = FileMark { md5: file.md5.clone(), size: file.size, told: false };
-                ledger.files.insert(file.name.clone(), mark);
+                ledger.files.extend(file.mark.clone().map(|mark| (file.name.clone(), mark)));
                 self.untold.push(file.name.clone());
                 State::Done(FileStatus::Stored)
             }
@@ -259,17 +262,35 @@ impl Files {
         !self.untold.is_empty()
     }
 
-    pub(super) fn reports(&self) -> Vec<FileReport> {
-        let report = |file: &Upload| FileReport {
-            name: file.name.clone(),
-            size: file.size,
-            md5: file.md5.clone(),
-            status: match &file.state {
+    /// What became of the files that are done with since the last call.
+    pub(super) fn take_settled(&mut self) -> Vec<FileReport> {
+        let settled = std::mem::take(&mut self.settled);
+        settled.iter().filter_map(|&at| self.files.get(at)).map(Upload::report).collect()
+    }
+
+    /// What became of the files so far, and those that the ledger has besides.
+    pub(super) fn reports(&self, ledger: &Ledger) -> Vec<FileReport> {
+        let others = ledger.files.iter().filter(|(name, _)| !self.by_name.contains_key(*name));
+        self.files.iter().map(Upload::report).chain(others.map(FileReport::unchanged)).collect()
+    }
+
+    /// What is not stored, and why.
+    pub(super) fn problems(&self) -> impl Iterator<Item = String> {
+        self.files.iter().filter_map(|file| file.report().problem())
+    }
+}
+
+impl Upload {
+    fn report(&self) -> FileReport {
+        FileReport {
+            name: self.name.clone(),
+            size: self.mark.as_ref().map(|mark| mark.size),
+            md5: self.mark.as_ref().map(|mark| mark.md5.clone()),
+            status: match &self.state {
                 State::Done(status) => status.clone(),
                 _ => FileStatus::Failed("not sent".into()),
             },
-        };
-        self.files.iter().map(report).collect()
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::console::{self, Console};
 use super::files::Content;
-use super::streams::{LONGEST_LINE, StreamKind};
+use super::streams::{LONGEST_LINE, Pushed, StreamKind};
 use super::{Features, LocalFile, Phase, Plan, config};
 use crate::error::Result;
 use crate::json::Value;
@@ -40,18 +40,14 @@ impl Plan {
                     self.run.apply(record)?;
                 }
                 let line = self.rows.line(message).map_err(|error| record.malformed(error))?;
-                if !self.streams.push(StreamKind::History, line) {
-                    let (length, longest) = (line.len(), LONGEST_LINE);
-                    self.problems.push(format!(
-                        "a row was left out: {length} bytes are more than the {longest} a row may have"
-                    ));
-                }
+                let (length, pushed) = (line.len(), self.streams.push(StreamKind::History, line));
+                self.row_pushed(pushed, length);
                 return Ok(());
             }
             RecordKind::Stats => {
                 let stats = StatsRecord::decode(message).map_err(malformed)?;
                 let line = console::event(&stats, self.run.info().start_time());
-                if !self.streams.push(StreamKind::Events, &line) {
+                if self.streams.push(StreamKind::Events, &line) == Pushed::TooLong {
                     self.problems.push("a sample of system metrics was left out: too long".into());
                 }
                 return Ok(());
@@ -85,6 +81,18 @@ impl Plan {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A row of so many bytes was handed to the streams.
+    fn row_pushed(&mut self, pushed: Pushed, length: usize) {
+        let step = self.rows.last_step();
+        match pushed {
+            Pushed::Waits => self.streams.mark_row(step),
+            Pushed::Known => self.ledger.last_step = self.ledger.last_step.max(step),
+            Pushed::TooLong => self.problems.push(format!(
+                "a row was left out: {length} bytes are more than the {LONGEST_LINE} a row may have"
+            )),
+        }
     }
 
     /// Takes note of something in the log that could not be uploaded.

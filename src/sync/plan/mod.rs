@@ -39,7 +39,7 @@ use crate::proto::wandb_internal::AlertRecord;
 use crate::run::RunState;
 use crate::sync::api::{Answer, Request};
 use crate::sync::ledger::Ledger;
-use crate::sync::report::Receipt;
+use crate::sync::report::{ArtifactReport, FileReport, Receipt};
 use artifacts::{Artifacts, Errand};
 use console::Console;
 use files::Files;
@@ -50,7 +50,7 @@ pub(crate) use rows::Rows;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 pub(crate) use streams::LONGEST_LINE;
-use streams::Streams;
+use streams::{Counts, Streams};
 
 /// Names a step that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -177,7 +177,7 @@ enum Errands {
 /// What a request with lines carries, to be noted when it is acknowledged.
 #[derive(Clone, Debug)]
 struct Sent {
-    counts: [u64; 3],
+    counts: Counts,
     /// Files that it names as stored.
     files: Vec<String>,
     complete: Option<i32>,
@@ -274,8 +274,8 @@ impl Plan {
         let mut problems = self.problems.clone();
         problems.extend(self.greeting.problem());
         if self.phase != Phase::Failed {
-            problems.extend(self.files.reports().iter().filter_map(|file| file.problem()));
-            problems.extend(self.artifacts.reports().iter().filter_map(|found| found.problem()));
+            problems.extend(self.files.problems());
+            problems.extend(self.artifacts.problems());
         }
         problems
     }
@@ -285,19 +285,22 @@ impl Plan {
         self.ledger.places.map_or(0, |places| places.history.acknowledged)
     }
 
+    /// Whether the log was read to its end, and does not say how the run ended.
+    pub fn lacks_end(&self) -> bool {
+        self.ended && self.exit_code().is_none()
+    }
+
+    /// What became of the files and artifacts that are done with since the last call.
+    pub fn take_settled(&mut self) -> (Vec<FileReport>, Vec<ArtifactReport>) {
+        (self.files.take_settled(), self.artifacts.take_settled())
+    }
+
     /// What the server has acknowledged.
     pub fn receipt(&self) -> Receipt {
-        let places = self.ledger.places.unwrap_or_default();
         Receipt {
-            log_bytes: self.ledger.stored,
-            rows: places.history.acknowledged,
-            last_step: self.rows.last_step(),
-            events: places.events.acknowledged,
-            console_lines: places.console.acknowledged,
-            files: self.files.reports(),
-            artifacts: self.artifacts.reports(),
-            alerts: self.ledger.alerts,
-            exit_code: self.ledger.complete,
+            files: self.files.reports(&self.ledger),
+            artifacts: self.artifacts.reports(&self.ledger),
+            ..Receipt::of(&self.ledger)
         }
     }
 }

@@ -60,10 +60,11 @@ impl Plan {
         }
         if let Some(places) = &mut self.ledger.places {
             let streams = [&mut places.history, &mut places.events, &mut places.console];
-            for (place, count) in streams.into_iter().zip(sent.counts) {
+            for (place, count) in streams.into_iter().zip(sent.counts.lines) {
                 place.acknowledged += count;
             }
         }
+        self.ledger.last_step = sent.counts.last_step.or(self.ledger.last_step);
         for name in &sent.files {
             if let Some(mark) = self.ledger.files.get_mut(name) {
                 mark.told = true;

@@ -145,7 +145,7 @@ impl Plan {
             && !self.is_outdated()
     }
 
-    fn exit_code(&self) -> Option<i32> {
+    pub(super) fn exit_code(&self) -> Option<i32> {
         self.run.exit().map(|exit| exit.code).or(self.options.finish)
     }
 

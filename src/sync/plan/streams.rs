@@ -47,8 +47,28 @@ pub(super) struct Extras {
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) body: Vec<u8>,
-    pub(super) counts: [u64; 3],
+    pub(super) counts: Counts,
     pub(super) is_empty: bool,
+}
+
+/// What of the streams a request carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Lines of history, events and console.
+    pub(super) lines: [u64; 3],
+    /// The step of the last row.
+    pub(super) last_step: Option<i64>,
+}
+
+/// What became of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// It waits to be sent.
+    Waits,
+    /// The server has it.
+    Known,
+    /// It was left out, and the lines after it close up.
+    TooLong,
 }
 
 impl Streams {
@@ -63,15 +83,20 @@ impl Streams {
         }
     }
 
-    /// Adds the next line of a stream, unless it is too long: then the lines after it close up, and the
-    /// answer is `false`.
-    pub(super) fn push(&mut self, kind: StreamKind, line: &str) -> bool {
+    /// Adds the next line of a stream.
+    pub(super) fn push(&mut self, kind: StreamKind, line: &str) -> Pushed {
         if line.len() > LONGEST_LINE {
-            return false;
+            return Pushed::TooLong;
         }
         let batch = self.batch;
-        self.lines_mut(kind).push(line, batch);
-        true
+        self.lines_mut(kind).push(line, batch)
+    }
+
+    /// The row that was added last has this step.
+    pub(super) fn mark_row(&mut self, step: Option<i64>) {
+        if let Some(part) = self.history.parts.back_mut() {
+            part.last_step = step;
+        }
     }
 
     /// Sets the line of the summary; `false` if it is too long.
@@ -98,13 +123,13 @@ impl Streams {
         let mut comma = Comma::default();
         let (mut files, mut room) = (Vec::new(), LARGEST_REQUEST);
         let mut separate = Comma::default();
-        let mut counts = [0; 3];
+        let mut counts = Counts::default();
         let named = [
             (HISTORY, &mut self.history, &places.history),
             (EVENTS, &mut self.events, &places.events),
             (CONSOLE, &mut self.console, &places.console),
         ];
-        for ((name, lines, place), count) in named.into_iter().zip(&mut counts) {
+        for ((name, lines, place), count) in named.into_iter().zip(&mut counts.lines) {
             while let Some(part) = lines.take(room) {
                 room = room.saturating_sub(part.size);
                 if *count == 0 {
@@ -115,6 +140,7 @@ impl Streams {
                 }
                 files.extend_from_slice(&part.bytes);
                 *count += part.lines;
+                counts.last_step = part.last_step.or(counts.last_step);
             }
             if *count > 0 {
                 files.extend_from_slice(b"]}");
@@ -210,18 +236,20 @@ struct Part {
     lines: u64,
     /// Bytes of the lines themselves.
     size: usize,
+    /// The step of the last line, if they are rows.
+    last_step: Option<i64>,
 }
 
 impl Lines {
-    fn push(&mut self, line: &str, batch: usize) {
+    fn push(&mut self, line: &str, batch: usize) -> Pushed {
         self.count += 1;
         if self.count <= self.skipped {
-            return;
+            return Pushed::Known;
         }
         if self.parts.back().is_none_or(|part| part.size + line.len() > batch) {
             self.parts.push_back(Part::default());
         }
-        let Some(part) = self.parts.back_mut() else { return };
+        let Some(part) = self.parts.back_mut() else { return Pushed::Waits };
         if part.lines > 0 {
             part.bytes.push(b',');
         }
@@ -229,6 +257,7 @@ impl Lines {
         part.lines += 1;
         part.size += line.len();
         self.bytes += line.len();
+        Pushed::Waits
     }
 
     /// The next part, if it fits; one that is larger than any request may be goes alone.
@@ -288,11 +317,11 @@ mod tests {
         let history = Place { base: 10, acknowledged: 2 };
         let places = Places { history, ..Places::default() };
         let mut streams = Streams::new(1 << 20, &places);
-        for line in ["0", "1", "2", "3"] {
-            streams.push(StreamKind::History, line);
-        }
+        let pushed = ["0", "1", "2", "3"].map(|line| streams.push(StreamKind::History, line));
+        assert_eq!(pushed, [Pushed::Known, Pushed::Known, Pushed::Waits, Pushed::Waits]);
+        streams.mark_row(Some(9));
         let batch = streams.take(&places, &Extras::default());
-        assert_eq!(batch.counts, [2, 0, 0]);
+        assert_eq!(batch.counts, Counts { lines: [2, 0, 0], last_step: Some(9) });
         let text = String::from_utf8(batch.body).unwrap();
         assert!(text.contains(r#""offset":12,"content":["2","3"]"#), "{text}");
     }
@@ -301,19 +330,21 @@ mod tests {
     fn no_request_is_too_large_and_no_line_too_long() {
         let places = Places::default();
         let mut streams = Streams::new(4 << 20, &places);
-        assert!(!streams.push(StreamKind::History, &"x".repeat(LONGEST_LINE + 1)));
+        let too_long = "x".repeat(LONGEST_LINE + 1);
+        assert_eq!(streams.push(StreamKind::History, &too_long), Pushed::TooLong);
         let line = "x".repeat(3 << 20);
         for kind in [StreamKind::History, StreamKind::Events] {
             for _ in 0..3 {
-                assert!(streams.push(kind, &line));
+                assert_eq!(streams.push(kind, &line), Pushed::Waits);
             }
         }
-        assert!(streams.push(StreamKind::Console, &"y".repeat(LONGEST_LINE)));
+        let long = "y".repeat(LONGEST_LINE);
+        assert_eq!(streams.push(StreamKind::Console, &long), Pushed::Waits);
         let mut counts = Vec::new();
         while !streams.is_empty() {
             let batch = streams.take(&places, &Extras::default());
             assert!(batch.body.len() < LARGEST_REQUEST + 1000);
-            counts.push(batch.counts);
+            counts.push(batch.counts.lines);
         }
         assert_eq!(counts, [[3, 0, 0], [0, 3, 0], [0, 0, 1]]);
     }

@@ -1,21 +1,22 @@
 //! `wandb-offline sync`: runs to a W&B server.
 
+mod official;
 mod pack;
+mod patterns;
 mod progress;
+mod receipt;
 
 use super::{Exit, PROGRAM, finish, print_error, refuse_event_file, seconds, stdout};
-use crate::support::{complain, count, shown};
+use crate::support::complain;
+use official::Official;
+use patterns::expanded;
 use progress::Progress;
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use wandb_offline::sync::plan::{Overrides, Pace};
-use wandb_offline::sync::{
-    Event, HttpTransport, Live, RunReport, RunStatus, Server, Stop, SyncOptions, SyncReport, sync,
-    sync_pack,
-};
+use wandb_offline::sync::{Event, HttpTransport, Live, Server, Stop, SyncOptions, sync, sync_pack};
 use wandb_offline::{Error, Result};
 
 /// Upload runs to a W&B server. Killed and run again, it sends nothing twice and leaves nothing out.
@@ -27,7 +28,8 @@ use wandb_offline::{Error, Result};
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER, group = clap::ArgGroup::new("follow").args(["live", "watch"]).multiple(true))]
 pub(crate) struct Args {
-    /// The runs: logs, run directories, or directories of runs, all of which are meant. Without any, ./wandb.
+    /// The runs: logs, run directories, or directories of runs, all of which are meant; also patterns such as
+    /// 'wandb/offline-run-*' or '**/*.wandb', which are expanded once. Without any, ./wandb.
     paths: Vec<PathBuf>,
     /// Upload nothing and pack the runs into this directory, which --from uploads, say on a machine that reaches
     /// the server. Given again it adds what is new. The options for what is sent are packed, too.
@@ -111,6 +113,8 @@ pub(crate) struct Args {
     /// With --watch, look for new runs this often.
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, requires = "watch")]
     look_every: f64,
+    #[command(flatten)]
+    official: Official,
     /// Print what happens as lines of JSON, the report last.
     #[arg(long)]
     json: bool,
@@ -120,9 +124,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    args.official.refuse()?;
     let paths = match args.paths.is_empty() && args.from.is_none() {
         true => vec![everything(args)?],
-        false => args.paths.clone(),
+        false => expanded(&args.paths),
     };
     paths.iter().try_for_each(|path| refuse_event_file(path))?;
     if let Some(dir) = &args.to {
@@ -139,22 +144,27 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             &format!("warning: {} is not encrypted; the key can be read on the way", server.base),
         );
     }
+    if args.verbose && !args.dry_run {
+        let (to, source) = (&server.base, &server.source);
+        complain(PROGRAM, &format!("uploading to {to}, with the key from {source}"));
+    }
     let transport = HttpTransport::new(&server)?;
     let stop = Arc::new(Stop::new());
     on_interrupt(stop.clone())?;
     let options = args.options()?;
-    let progress = Progress::new(args.json, args.verbose);
+    let progress = Progress::new(args.json, args.verbose, &server.base);
     let observe = |event: Event<'_>| progress.tell(&event);
     let report = match &args.from {
         Some(dir) => sync_pack(dir, &server, &transport, &options, &stop, &observe),
         None => Ok(sync(&paths, &server, &transport, &options, &stop, &observe)),
     };
-    progress.end();
-    let report = report?;
+    let (told, report) = (progress.end(), report?);
     for error in &report.errors {
         complain(PROGRAM, error);
     }
-    print(args.json, &report, || text(args, &report))?;
+    let told = told.and_then(|()| if args.json { print(&json(&report)?) } else { Ok(()) });
+    // What is stored counts, whoever has stopped to listen.
+    told.or_else(|error| if error.is_broken_pipe() { Ok(()) } else { Err(error) })?;
     Ok(match report.is_complete() {
         true => Exit::Done,
         false if report.has_stored() => Exit::Partly,
@@ -241,72 +251,17 @@ fn on_interrupt(stop: Arc<Stop>) -> Result<()> {
     Ok(())
 }
 
-/// Prints a report, as a line of JSON or as text.
-fn print(json: bool, report: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<()> {
+/// Prints a result, at once: nobody knows how long the rest takes.
+fn print(text: &str) -> Result<()> {
     let mut out = stdout();
-    let printed = if json {
-        serde_json::to_writer(&mut out, report).map_err(Into::into).and_then(|()| writeln!(out))
-    } else {
-        out.write_all(text().as_bytes())
-    };
-    printed.map_err(print_error)?;
+    out.write_all(text.as_bytes()).map_err(print_error)?;
     finish(&mut out)
 }
 
-fn text(args: &Args, report: &SyncReport) -> String {
-    let mut text = String::new();
-    let told = report.runs.iter().filter(|run| run.status != RunStatus::Skipped);
-    for run in told {
-        // Writing to a string does not fail.
-        let _ = run_text(&mut text, args, run);
-    }
-    text
-}
-
-fn run_text(text: &mut String, args: &Args, run: &RunReport) -> std::fmt::Result {
-    let status = match run.status {
-        RunStatus::Synced => "synced",
-        RunStatus::Already => "synced before",
-        RunStatus::Planned => "would be synced",
-        RunStatus::Open => "synced so far",
-        RunStatus::Partly => "synced in part",
-        _ => "failed",
-    };
-    let log = shown(&run.log.display().to_string());
-    let to = run.url.clone().or_else(|| run.run.as_deref().map(place)).unwrap_or_default();
-    writeln!(text, "{status}: {log} -> {}", shown(&to))?;
-    let receipt = &run.receipt;
-    if matches!(run.status, RunStatus::Planned | RunStatus::Failed) {
-        return Ok(());
-    }
-    write!(text, "  {}", count(receipt.rows, "row"))?;
-    if let Some(step) = receipt.last_step {
-        write!(text, " to step {step}")?;
-    }
-    let sizes: u64 = receipt.files.iter().map(|file| file.size).sum();
-    writeln!(
-        text,
-        ", {}, {}, {} with {}, {}",
-        count(receipt.events, "system sample"),
-        count(receipt.console_lines, "console line"),
-        count(receipt.files.len() as u64, "file"),
-        count(sizes, "byte"),
-        count(receipt.artifacts.len() as u64, "artifact"),
-    )?;
-    for check in &run.checks {
-        let agrees = if check.agrees { "as the log has it" } else { "NOT as the log has it" };
-        writeln!(text, "  audit: {}: {agrees}", check.what)?;
-    }
-    if args.verbose {
-        for file in &receipt.files {
-            let name = shown(&file.name);
-            writeln!(text, "  file {name}: {} bytes, md5 {}", file.size, file.md5)?;
-        }
-        for artifact in &receipt.artifacts {
-            writeln!(text, "  artifact {}", shown(&artifact.name))?;
-        }
-    }
-    Ok(())
+/// A line of JSON.
+fn json(report: &impl serde::Serialize) -> Result<String> {
+    let line = serde_json::to_string(report).map_err(|error| print_error(error.into()))?;
+    Ok(line + "\n")
 }
 
 /// Entity, project and id; the server knows what those are that the log does not name.
@@ -322,17 +277,17 @@ const AFTER: &str = "\
 Examples:
   wandb-offline sync wandb --dry-run
   wandb-offline sync wandb/offline-run-20261124_100000-gpt2 --project thesis
-  wandb-offline sync wandb --watch
+  wandb-offline sync wandb --watch        (or: wandb-offline watch wandb)
   wandb-offline sync wandb --to /media/stick/runs
   wandb-offline sync --from /media/stick/runs
   WANDB_BASE_URL=https://wandb.example.org wandb-offline sync wandb
 
 Exit codes:
   0  everything is stored, or was before; with --to: is packed
-  1  nothing was stored, or packed
+  1  nothing is stored, or packed
   2  wrong usage, or no key
   3  stored in part: a log is damaged, a run has no end, or something failed; run it again
-     with --to: packed in part";
+     with --to: packed in part; with --dry-run: something that was named cannot be uploaded";
 
 /// Runs that are followed wait most of their time.
 const FOLLOWED_AT_ONCE: usize = 512;

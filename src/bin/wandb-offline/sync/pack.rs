@@ -1,6 +1,6 @@
 //! `wandb-offline sync --to`: runs into a directory that goes across an air gap.
 
-use super::{Args, place, print};
+use super::{Args, json, place, print};
 use crate::support::{complain, count, shown};
 use crate::{Exit, PROGRAM};
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ pub(super) fn run(args: &Args, paths: &[PathBuf], dir: &Path) -> Result<Exit> {
     for error in &report.errors {
         complain(PROGRAM, error);
     }
-    print(args.json, &report, || text(args, &report))?;
+    print(&if args.json { json(&report)? } else { text(args, &report) })?;
     Ok(match report.is_complete() {
         true => Exit::Done,
         false if report.has_packed() => Exit::Partly,

@@ -1,47 +1,59 @@
-//! What is told while runs are uploaded: on a terminal a line for each run and one for all, else lines as
-//! things happen.
+//! What is told while runs are uploaded, as it happens: when a run begins, and its receipt when it ends. On a
+//! terminal there is also a line for each run that goes on, and one for all.
 
+use super::receipt::receipt;
+use super::{json, print};
 use crate::PROGRAM;
 use crate::support::{complain, count, shown};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use wandb_offline::sync::{Event, RunStatus};
+use wandb_offline::{Error, Result};
 
 /// Tells of events, from several threads.
 pub(super) struct Progress {
     json: bool,
     verbose: bool,
+    server: String,
     lines: Option<Lines>,
+    /// Why something could not be printed.
+    failed: Mutex<Option<Error>>,
 }
 
 impl Progress {
-    pub(super) fn new(json: bool, verbose: bool) -> Self {
+    pub(super) fn new(json: bool, verbose: bool, server: &str) -> Self {
         let lines = (!json && std::io::stderr().is_terminal()).then(Lines::new);
-        Self { json, verbose, lines }
+        Self { json, verbose, server: server.to_owned(), lines, failed: Mutex::default() }
     }
 
-    /// Tells what happens, on stderr, or as a line of JSON on stdout.
+    /// Tells what happens: receipts on stdout and the rest on stderr, or all as lines of JSON on stdout.
     pub(super) fn tell(&self, event: &Event<'_>) {
         if self.json {
-            let line = serde_json::to_string(event).unwrap_or_default();
-            // A closed pipe shows at the end.
-            let _ = writeln!(std::io::stdout().lock(), "{line}");
-            return;
+            return self.put(|| print(&json(event)?));
         }
         if let Some(lines) = &self.lines {
             lines.note(event);
         }
         match event {
-            Event::Created { log, url } if self.verbose => {
-                self.say(&format!("{} -> {url}", log.display()));
+            Event::Found { logs } if self.verbose => {
+                self.say(&format!("{} to upload", count(*logs as u64, "log")));
             }
-            Event::Waiting { what, why, time } => {
-                let seconds = time.as_secs_f64();
-                self.say(&format!("{what}: {why}; trying again in {seconds:.1} s"));
+            Event::Passed { path, why } if self.verbose => {
+                self.say(&format!("{}: passed over: {why}", path.display()));
+            }
+            // On a terminal a run that goes on has a line anyway.
+            Event::Created { log, url } if self.verbose || self.lines.is_none() => {
+                self.say(&format!("uploading {} -> {url}", log.display()));
+            }
+            Event::Waiting { log, host, what, why, time } => {
+                let (log, seconds) = (log.display(), time.as_secs_f64());
+                self.say(&format!(
+                    "{log}: {what} at {host}: {why}; trying again in {seconds:.1} s"
+                ));
             }
             Event::Ended { report } => {
                 let skipped = report.status == RunStatus::Skipped;
@@ -49,6 +61,7 @@ impl Progress {
                 for problem in &report.problems {
                     self.say(&format!("{}: {mark}{problem}", report.log.display()));
                 }
+                self.put(|| print(&receipt(report, &self.server, self.verbose)));
             }
             _ => {}
         }
@@ -62,13 +75,26 @@ impl Progress {
         }
     }
 
-    /// Takes the lines that change away.
-    pub(super) fn end(&self) {
+    /// Prints a result, above the lines that change. A failure shows at the end.
+    fn put(&self, print: impl FnOnce() -> Result<()>) {
+        let printed = match &self.lines {
+            Some(lines) => lines.all.suspend(print),
+            None => print(),
+        };
+        if let Err(error) = printed {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+    }
+
+    /// Takes the lines that change away, and tells whether all could be printed.
+    pub(super) fn end(self) -> Result<()> {
         if let Some(lines) = &self.lines {
             lines.total.finish_and_clear();
             // A terminal that is gone needs no cleaning.
             let _ = lines.all.clear();
         }
+        let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failed.map_or(Ok(()), Err)
     }
 }
 

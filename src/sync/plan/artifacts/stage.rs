@@ -6,11 +6,13 @@ use super::{ArtifactStep, Errand};
 use crate::io::hex;
 use crate::json::Value;
 use crate::proto::wandb_internal::{ArtifactManifestEntry, ArtifactRecord};
-use crate::sync::api::{Answer, Body, CreatedArtifact, CreatedFile, Manifest, operations, read};
-use crate::sync::ledger::Ledger;
+use crate::sync::api::{
+    Answer, Body, CreatedArtifact, CreatedFile, Manifest, committed_version, operations, read,
+};
+use crate::sync::ledger::{ArtifactMark, Ledger};
 use crate::sync::plan::files::{URLS_AT_MOST, is_expired};
 use crate::sync::plan::{LocalFile, Measured, Unreadable};
-use crate::sync::report::ArtifactStatus;
+use crate::sync::report::{ArtifactReport, ArtifactStatus};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
@@ -21,11 +23,15 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Artifact {
     pub(super) record: ArtifactRecord,
+    /// It was stored before.
+    stored: Option<ArtifactMark>,
     stage: Stage,
     pub(super) files: Outgoing,
     /// A request is under way, of which there is one at a time besides uploads.
     waiting: bool,
     pub(super) id: String,
+    /// As the server counts, once it has told.
+    version: Option<u64>,
     pub(super) base: Option<String>,
     pub(super) manifest_id: String,
     /// The manifest's text, and how often a URL for it was asked for.
@@ -54,20 +60,23 @@ enum Stage {
 
 impl Artifact {
     pub(super) fn new(record: ArtifactRecord, ledger: &Ledger) -> Self {
-        let stage = match (ledger.artifacts.contains_key(&key(&record)), &record.manifest) {
-            (true, _) => Stage::Done(ArtifactStatus::Unchanged),
-            (false, None) => {
+        let stored = ledger.artifacts.get(&key(&record)).cloned();
+        let stage = match (&stored, &record.manifest) {
+            (Some(_), _) => Stage::Done(ArtifactStatus::Unchanged),
+            (None, None) => {
                 Stage::Done(ArtifactStatus::Failed("the log has no manifest of it".into()))
             }
-            (false, Some(manifest)) if !manifest.manifest_file_path.is_empty() => Stage::List,
-            (false, Some(_)) => Stage::Measure,
+            (None, Some(manifest)) if !manifest.manifest_file_path.is_empty() => Stage::List,
+            (None, Some(_)) => Stage::Measure,
         };
         Self {
             files: outgoing(&record),
             record,
             stage,
             waiting: false,
+            stored,
             id: String::new(),
+            version: None,
             base: None,
             manifest_id: String::new(),
             text: Arc::default(),
@@ -76,10 +85,6 @@ impl Artifact {
             refs: BTreeMap::new(),
             births: BTreeMap::new(),
         }
-    }
-
-    pub(super) const fn record(&self) -> &ArtifactRecord {
-        &self.record
     }
 
     /// The entries of its manifest.
@@ -95,10 +100,31 @@ impl Artifact {
         matches!(self.stage, Stage::Done(_)) && self.files.is_idle()
     }
 
-    pub(super) fn status(&self) -> Option<ArtifactStatus> {
-        match &self.stage {
-            Stage::Done(status) => Some(status.clone()),
-            _ => None,
+    /// What tells it from others of its run.
+    pub(super) fn key(&self) -> String {
+        key(&self.record)
+    }
+
+    /// What became of it so far.
+    pub(super) fn report(&self) -> ArtifactReport {
+        let status = match &self.stage {
+            Stage::Done(status) => status.clone(),
+            _ => ArtifactStatus::Failed("not sent".into()),
+        };
+        ArtifactReport { artifact: self.stored.clone().unwrap_or_else(|| self.mark()), status }
+    }
+
+    fn mark(&self) -> ArtifactMark {
+        let contents = self.contents();
+        let sizes = contents.iter().map(|entry| u64::try_from(entry.size).unwrap_or(0));
+        ArtifactMark {
+            name: self.record.name.clone(),
+            kind: self.record.r#type.clone(),
+            id: self.id.clone(),
+            version: self.version,
+            digest: self.record.digest.clone(),
+            files: contents.len() as u64,
+            size: sizes.fold(0, u64::saturating_add),
         }
     }
 
@@ -250,7 +276,7 @@ impl Artifact {
         match what {
             Errand::Create => {
                 let created = CreatedArtifact::of(answer)?;
-                self.id = created.id;
+                (self.id, self.version) = (created.id, created.version);
                 self.base = Some(self.record.base_id.clone()).filter(|id| !id.is_empty());
                 self.base = self.base.take().or(created.latest);
                 match created.committed {
@@ -294,7 +320,7 @@ impl Artifact {
                 return Err(format!("the upload was answered {}", answer.status));
             }
             Errand::Commit => {
-                read::<serde::de::IgnoredAny>(answer)?;
+                self.version = committed_version(answer)?.or(self.version);
                 match self.record.use_after_commit {
                     true => self.stage = Stage::Use,
                     false => self.finish(ledger),
@@ -309,7 +335,7 @@ impl Artifact {
     }
 
     fn finish(&mut self, ledger: &mut Ledger) {
-        ledger.artifacts.insert(key(&self.record), self.id.clone());
+        ledger.artifacts.insert(self.key(), self.mark());
         self.stage = Stage::Done(ArtifactStatus::Stored);
     }
 

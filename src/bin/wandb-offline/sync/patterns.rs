@@ -1,0 +1,21 @@
+//! Patterns among the paths: quoted ones, and all where the shell expands none, as on Windows.
+
+use glob::{MatchOptions, glob_with};
+use std::path::PathBuf;
+
+/// The paths, patterns replaced by what fits them. A path that is there is no pattern, whatever its name, and one
+/// that nothing fits stays, to be told as a path that is not there.
+pub(super) fn expanded(paths: &[PathBuf]) -> Vec<PathBuf> {
+    paths.iter().flat_map(|path| fitting(path).unwrap_or_else(|| vec![path.clone()])).collect()
+}
+
+fn fitting(path: &PathBuf) -> Option<Vec<PathBuf>> {
+    let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']))?;
+    if path.symlink_metadata().is_ok() {
+        return None;
+    }
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+    // What cannot be looked into has nothing in it that fits.
+    let found: Vec<_> = glob_with(pattern, options).ok()?.flatten().collect();
+    Some(found).filter(|found| !found.is_empty())
+}
