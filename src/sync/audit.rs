@@ -82,7 +82,8 @@ impl Expected {
     /// Compares with what the server says it has.
     pub(super) fn compare(&self, ledger: &Ledger, answer: &Answer) -> Result<Vec<Check>, String> {
         let Some(tail) = Tail::of(answer)? else {
-            let (log, server) = (format!("{} rows", self.rows), "no such run".to_owned());
+            let rows = if self.rows == 1 { "row" } else { "rows" };
+            let (log, server) = (format!("{} {rows}", self.rows), "no such run".to_owned());
             return Ok(vec![Check { what: Check::RUN, log, server, agrees: false }]);
         };
         let places = ledger.places.unwrap_or_default();

@@ -78,8 +78,9 @@ impl Session<'_> {
     ) -> (Vec<RunReport>, Option<[u64; 3]>) {
         let mut reports: Vec<RunReport> = Vec::new();
         for (at, candidate) in group.iter().enumerate() {
+            let log = &candidate.log.path;
             let failed_with =
-                |error: Error| report(candidate, RunStatus::Failed, vec![explained(&error)]);
+                |error| report(candidate, RunStatus::Failed, vec![explained(&error, log)]);
             let failed = reports.last().is_some_and(|report: &RunReport| {
                 report.status != RunStatus::Planned && report.receipt.log_bytes == 0
             });
@@ -89,7 +90,7 @@ impl Session<'_> {
             } else if self.options.dry_run {
                 self.planned(candidate).unwrap_or_else(failed_with)
             } else {
-                (self.observe)(Event::Started { log: &candidate.log.path });
+                (self.observe)(Event::Started { log });
                 course.follow = self.options.live.filter(|_| at + 1 == group.len());
                 match self.checked(candidate, course) {
                     Ok((report, behind)) => {
@@ -219,13 +220,18 @@ impl Session<'_> {
     }
 }
 
-/// An error, and what to do if there may be no ledger beside the log.
-pub(super) fn explained(error: &Error) -> String {
+/// An error as a problem of a log, whose path need not be repeated, and what to do if nothing may be written beside
+/// it.
+pub(super) fn explained(error: &Error, log: &Path) -> String {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     let is_closed = matches!(error.kind(), ErrorKind::Io { action: "lock" | "write", source }
         if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem));
     let hint = "; --to packs the run into another directory, from where --from uploads it";
-    format!("{error}{}", if is_closed { hint } else { "" })
+    let text = match error.path() == Some(log) {
+        true => error.kind().to_string(),
+        false => error.to_string(),
+    };
+    format!("{text}{}", if is_closed { hint } else { "" })
 }
 
 /// Whether nobody writes to a log, as far as that can be told.
@@ -251,3 +257,25 @@ pub(super) fn report(candidate: &Candidate, status: RunStatus, problems: Vec<Str
 
 pub(super) const OPEN: &str =
     "the log has no end, so the run was left open; --finish ends it as crashed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn where_nothing_may_be_written_beside_the_log_a_pack_is_proposed() {
+        let log = Path::new("wandb/run-a.wandb");
+        let told = |action, kind: io::ErrorKind, path: &str| {
+            explained(&Error::io(action, path, kind.into()), log)
+        };
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
+            assert!(told("lock", kind, "wandb/run-a.wandb.0.sync.lock").contains("--to packs"));
+            assert!(!told("read", kind, "wandb/run-a.wandb").contains("--to"));
+        }
+        let missing = told("lock", io::ErrorKind::NotFound, "wandb/x.lock");
+        assert_eq!(missing, "cannot lock: entity not found: wandb/x.lock");
+        let damaged = explained(&Error::misuse("damaged").at(log), log);
+        assert_eq!(damaged, "damaged", "whose path is told already");
+    }
+}

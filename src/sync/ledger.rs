@@ -73,12 +73,6 @@ impl Ledger {
         })
     }
 
-    /// Whose run it is on which server.
-    pub(crate) fn place(&self) -> String {
-        let Self { server, entity, project, run, .. } = self;
-        format!("{entity}/{project}/{run} at {server}")
-    }
-
     /// Whether the two say that the lines are at different places.
     pub(crate) fn is_elsewhere(&self, other: &Self) -> bool {
         let bases = |places: Places| [places.history.base, places.events.base, places.console.base];

@@ -1,10 +1,12 @@
 //! From paths to logs: what is there, what is left out and why, and which logs are one run.
 
+use super::driver::explained;
 use super::ledger::{Ledger, ledgers};
 use super::options::{SyncOptions, Terms};
 use super::pack::{Packed, PackedLogs, is_packed};
 use super::plan::{PlanOptions, target};
 use super::report::{Receipt, RunReport, RunStatus};
+use super::server::{Secret, Server};
 use crate::error::{Error, Result};
 use crate::log::{self, LogFile, Reader, plain_path};
 use crate::run::RunState;
@@ -76,7 +78,8 @@ pub(super) fn select(
                 groups.entry(found.target.clone()).or_default().push(found);
             }
             Err(error) => {
-                selection.left_out.push(left_out(log, RunStatus::Failed, error.to_string()));
+                let reason = explained(&error, &log.path);
+                selection.left_out.push(left_out(log, RunStatus::Failed, reason));
             }
         }
     }
@@ -187,7 +190,7 @@ fn skipped(log: &LogFile, packed: bool, options: &SyncOptions) -> Option<String>
     let dir = log.dir().canonicalize().ok();
     let dir = dir.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     if log.synced && !options.include_synced && !options.audit && !options.repair {
-        let to: Vec<_> = ledgers(&log.path).iter().map(Ledger::place).collect();
+        let to: Vec<_> = ledgers(&log.path).iter().map(url).collect();
         let to = if to.is_empty() { String::new() } else { format!(", to {}", to.join(" and ")) };
         return Some(format!(
             "it is marked as synced{to}; --include-synced uploads it all the same"
@@ -210,6 +213,13 @@ fn left_out(log: &LogFile, status: RunStatus, reason: String) -> RunReport {
         checks: Vec::new(),
         receipt: Receipt::default(),
     }
+}
+
+/// The page of the run that a ledger is of.
+fn url(ledger: &Ledger) -> String {
+    let Ledger { server, entity, project, run, .. } = ledger;
+    let known = Server::new(server, Secret::new(""));
+    known.map_or_else(|_| server.clone(), |server| server.run_url(entity, project, run))
 }
 
 /// Looks for the run record of a log, which comes second in a sound one.

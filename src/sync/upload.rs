@@ -213,7 +213,7 @@ impl Upload<'_> {
                 Err(why) => self.plan.done(ticket, Outcome::Text(Err(why))),
             },
             Step::Save { durable } => {
-                let saved = self.save(durable).map_err(|error| explained(&error));
+                let saved = self.save(durable).map_err(|error| explained(&error, self.log));
                 self.plan.done(ticket, Outcome::Saved(saved));
             }
             Step::FindRow(row) => {

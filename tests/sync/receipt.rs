@@ -173,8 +173,8 @@ fn a_log_that_is_left_out_as_synced_says_where_it_is() {
     let report = scene.sync();
     let run = only(&report);
     assert_eq!(run.status, RunStatus::Skipped);
-    let place = format!("test-entity/p/other at {}", scene.server.url());
-    assert!(run.problems[0].contains(&place), "{:?}", run.problems);
+    let url = format!("synced, to {}/test-entity/p/runs/other;", scene.server.url());
+    assert!(run.problems[0].contains(&url), "{:?}", run.problems);
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(crate) fn taken(answer: &Answer) -> Result<(), String> {
 
 /// Whether a status says that what was asked for is somewhere else, if it comes without a reason.
 const fn is_elsewhere(status: u16) -> bool {
-    matches!(status, 300..=399 | 404 | 405)
+    matches!(status, 300..=399 | 404 | 405 | 501)
 }
 
 /// What is said of an answer that no W&B server gives.
@@ -69,10 +69,10 @@ fn begins(before: &str, answer: &Answer) -> String {
 
 /// The beginning of a text that came from the server.
 fn shorten(text: &str) -> String {
-    let line = text.trim();
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST_SHOWN) {
         Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
-        None => line.to_owned(),
+        None => line,
     }
 }
 
@@ -276,9 +276,8 @@ impl CreatedArtifact {
         struct Artifact {
             id: String,
             state: String,
-            /// Only told to people, so it may be anything.
-            #[serde(rename = "versionIndex", default)]
-            version: serde_json::Value,
+            #[serde(rename = "versionIndex")]
+            version: Option<i64>,
             #[serde(rename = "artifactSequence")]
             sequence: Option<Sequence>,
         }
@@ -294,14 +293,33 @@ impl CreatedArtifact {
         let payload = read::<Data>(answer)?.payload.ok_or("the server returned no artifact")?;
         let Artifact { id, state, version, sequence } = payload.artifact;
         let latest = sequence.and_then(|sequence| sequence.latest).map(|latest| latest.id);
-        Ok(Self { id, committed: state == "COMMITTED", version: version.as_u64(), latest })
+        Ok(Self {
+            id,
+            committed: state == "COMMITTED",
+            version: version.and_then(|number| u64::try_from(number).ok()),
+            latest,
+        })
     }
 }
 
 /// The number of the version that was committed, if the server tells it.
 pub(crate) fn committed_version(answer: &Answer) -> Result<Option<u64>, String> {
-    let data = read::<serde_json::Value>(answer)?;
-    Ok(data.pointer("/commitArtifact/artifact/versionIndex").and_then(serde_json::Value::as_u64))
+    #[derive(Deserialize)]
+    struct Data {
+        #[serde(rename = "commitArtifact")]
+        payload: Option<Payload>,
+    }
+    #[derive(Deserialize)]
+    struct Payload {
+        artifact: Option<Artifact>,
+    }
+    #[derive(Deserialize)]
+    struct Artifact {
+        #[serde(rename = "versionIndex")]
+        version: Option<i64>,
+    }
+    let artifact = read::<Data>(answer)?.payload.and_then(|payload| payload.artifact);
+    Ok(artifact.and_then(|artifact| u64::try_from(artifact.version?).ok()))
 }
 
 /// The manifest of an artifact: its id, and where its text goes.

@@ -46,8 +46,10 @@ fn run_text(text: &mut String, args: &Args, run: &PackedRun) -> std::fmt::Result
         _ => "failed",
     };
     let log = shown(&run.log.display().to_string());
-    let to = run.run.as_deref().map(place).unwrap_or_default();
-    writeln!(text, "{status}: {log} -> {}", shown(&to))?;
+    match run.run.as_deref().map(place) {
+        Some(to) => writeln!(text, "{status}: {log} -> {}", shown(&to))?,
+        None => writeln!(text, "{status}: {log}")?,
+    }
     if run.status == PackStatus::Failed {
         return Ok(());
     }
