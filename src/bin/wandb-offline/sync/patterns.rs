@@ -1,7 +1,7 @@
 //! Patterns among the paths: quoted ones, and all where the shell expands none, as on Windows.
 
 use glob::{MatchOptions, glob_with};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The paths, patterns replaced by what fits them. A path that is there is no pattern, whatever its name, and one
 /// that nothing fits stays, to be told as a path that is not there.
@@ -9,7 +9,7 @@ pub(super) fn expanded(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().flat_map(|path| fitting(path).unwrap_or_else(|| vec![path.clone()])).collect()
 }
 
-fn fitting(path: &PathBuf) -> Option<Vec<PathBuf>> {
+fn fitting(path: &Path) -> Option<Vec<PathBuf>> {
     let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']))?;
     if path.symlink_metadata().is_ok() {
         return None;
