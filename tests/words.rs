@@ -109,8 +109,9 @@ fn a_dry_run_of_sync_needs_no_key_and_names_what_the_server_chooses() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let to = format!("would be synced: {} -> (default entity)/", log.display());
+    let to_end = "/minimal1 at https://api.forge.coreweave.com\n";
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(stdout.starts_with(&to) && stdout.ends_with("/minimal1\n"), "{stdout}");
+    assert!(stdout.starts_with(&to) && stdout.ends_with(to_end), "{stdout}");
 }
 
 #[test]

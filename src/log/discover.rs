@@ -64,13 +64,21 @@ impl LogFile {
 /// names. Links are not followed, except `root` itself, and directories that begin with a dot are not
 /// looked into, except `.wandb`. What cannot be read is returned beside.
 pub fn find(root: impl AsRef<Path>) -> (Vec<LogFile>, Vec<Error>) {
-    let (found, errors, _) = survey(root.as_ref());
-    (found, errors)
+    walk(root.as_ref(), |_| ())
 }
 
 /// As [`find`], and with what looks as if there were a log and is passed over: what it is, and why.
+#[cfg(feature = "sync")]
 pub(crate) fn survey(root: &Path) -> (Vec<LogFile>, Vec<Error>, Vec<(PathBuf, &'static str)>) {
-    let (mut found, mut errors, mut passed) = (Vec::new(), Vec::new(), Vec::new());
+    let mut passed = Vec::new();
+    let (found, errors) = walk(root, |entry| {
+        passed.extend(objection(&entry).map(|why| (entry.into_path(), why)));
+    });
+    (found, errors, passed)
+}
+
+fn walk(root: &Path, mut pass: impl FnMut(DirEntry)) -> (Vec<LogFile>, Vec<Error>) {
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
     let hidden = |entry: &DirEntry| {
         let name = entry.file_name().as_encoded_bytes();
         entry.depth() > 0 && name.starts_with(b".") && name != b".wandb"
@@ -84,7 +92,7 @@ pub(crate) fn survey(root: &Path) -> (Vec<LogFile>, Vec<Error>, Vec<(PathBuf, &'
                     Err(error) => errors.push(error),
                 }
             }
-            Ok(entry) => passed.extend(objection(&entry).map(|why| (entry.into_path(), why))),
+            Ok(entry) => pass(entry),
             Err(error) => {
                 let path = error.path().unwrap_or(root).to_owned();
                 let source = error.into_io_error();
@@ -93,18 +101,22 @@ pub(crate) fn survey(root: &Path) -> (Vec<LogFile>, Vec<Error>, Vec<(PathBuf, &'
             }
         }
     }
-    (found, errors, passed)
+    (found, errors)
 }
 
 /// Why something that may look like a log, or a directory of runs, is none.
+#[cfg(feature = "sync")]
 fn objection(entry: &DirEntry) -> Option<&'static str> {
     let (is_named, kind) = (is_log(entry.path()), entry.file_type());
-    match entry.path().is_dir() {
-        true if kind.is_symlink() => Some("a link to a directory, which is not followed"),
-        true if is_named => Some("a directory, no log; logs in it are taken"),
-        false if is_named && !entry.path().exists() => Some("a link that leads nowhere"),
-        false if is_named && kind.is_symlink() => Some("a link to a file, which is not followed"),
-        false if is_named => Some("no file"),
+    if !kind.is_symlink() {
+        let why =
+            if kind.is_dir() { "a directory, no log; logs in it are taken" } else { "no file" };
+        return is_named.then_some(why);
+    }
+    match entry.path().metadata() {
+        Ok(found) if found.is_dir() => Some("a link to a directory, which is not followed"),
+        Ok(_) if is_named => Some("a link to a file, which is not followed"),
+        Err(_) if is_named => Some("a link that leads nowhere"),
         _ => None,
     }
 }

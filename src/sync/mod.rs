@@ -16,6 +16,8 @@
 //!   left out. Alerts are the exception: one whose answer was lost is sent again.
 //! - A log is marked as synced (`<log>.synced`, as the official client does it) only when the server has
 //!   acknowledged all of it, every file and artifact included.
+//! - A receipt counts what the server has acknowledged, and nothing else; of a run that is there already it is
+//!   that of the [`Ledger`](ledger::Ledger). What becomes of each file and artifact is an [`Event`] at once.
 //! - Damage in a log is passed over and told; what is readable is uploaded.
 //! - Only the run directory and the staging directories of artifacts are read, links included, unless others
 //!   are [allowed](SyncOptions::allow).
