@@ -146,8 +146,11 @@ pub(super) fn text(path: &Path) -> Result<Vec<u8>, Unreadable> {
 }
 
 fn read(path: &Path) -> io::Result<Measured> {
-    let mut file = File::open(path)?;
-    let part = part_length(file.metadata()?.len());
+    let file = File::open(path)?;
+    let found = file.metadata()?;
+    let part = part_length(found.len());
+    // Of a file that grows this is what was there to begin with, or there were no end to it.
+    let mut file = file.take(found.len());
     let (mut whole, mut in_part) = (Md5::new(), Md5::new());
     let (mut size, mut left) = (0, part.unwrap_or(u64::MAX));
     let mut parts = Vec::new();
@@ -171,6 +174,7 @@ fn read(path: &Path) -> io::Result<Measured> {
                 size,
                 md5: whole.finalize().into(),
                 parts,
+                modified: found.modified().ok(),
                 ..Measured::default()
             });
         }

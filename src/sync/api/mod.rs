@@ -20,6 +20,7 @@ pub(crate) use graphql::{Operation, operations};
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A request to be sent. It holds no credentials: those are the transport's.
 #[derive(Clone, Debug)]
@@ -84,6 +85,8 @@ pub enum Body {
         offset: u64,
         /// How long the part is.
         length: u64,
+        /// When the file was last changed, as far as that is known: what it holds now is what it held then.
+        modified: Option<SystemTime>,
     },
 }
 
