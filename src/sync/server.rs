@@ -200,12 +200,16 @@ fn named_base(environ: &Environ, settings: &Settings) -> Result<String> {
 
 fn base_url(name: &str, url: &str) -> Result<String> {
     let url = url.trim().trim_end_matches('/');
+    // First, so that a password is not shown.
+    if url.contains('@') {
+        return Err(Error::setting(name, "a base URL has no user or password in it"));
+    }
     let bad = |reason: &str| Err(Error::setting(name, format!("{url:?} {reason}")));
+    if url.contains(|c: char| matches!(c, '?' | '#') || c.is_whitespace() || c.is_control()) {
+        return bad("is no base URL; paths are added to it, so it ends with the host or a path");
+    }
     if !(url.starts_with("http://") || url.starts_with("https://")) || netloc(url).is_empty() {
         return bad("is no URL; it should look like https://api.wandb.ai");
-    }
-    if netloc(url).contains('@') {
-        return Err(Error::setting(name, "a base URL has no user or password in it"));
     }
     let host = netloc(url).split(':').next().unwrap_or_default();
     if host == "wandb.ai" || host.ends_with(".wandb.ai") {

@@ -1,8 +1,10 @@
 //! Answers, as far as they are used. Each is taken apart here, and what does not fit is refused here.
 
 use super::Answer;
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use crate::sync::ledger::MOST_LINES;
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
 
 /// The `data` of a GraphQL answer.
 ///
@@ -11,7 +13,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 pub(crate) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, String> {
     let reply: Result<Reply<T>, _> = serde_json::from_slice(&answer.body);
     if !answer.is_success() {
-        let said = serde_json::from_slice::<Reply<serde_json::Value>>(&answer.body);
+        let said = serde_json::from_slice::<Reply<IgnoredAny>>(&answer.body);
         let said = said.ok().and_then(|reply| reply.complaints());
         let text = said.unwrap_or_else(|| shorten(&String::from_utf8_lossy(&answer.body)));
         return Err(format!("the server answered {}: {text}", answer.status));
@@ -55,8 +57,38 @@ struct Reply<T> {
     #[serde(default = "none")]
     data: Option<T>,
     #[serde(default)]
-    errors: Option<Vec<Complaint>>,
+    errors: Option<Complaints>,
 }
+
+/// What a server complains of, the first few of it: there may be as many as it likes.
+#[derive(Default)]
+struct Complaints(Vec<String>);
+
+impl<'de> Deserialize<'de> for Complaints {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Complaints {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of errors")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut errors: A) -> Result<Self, A::Error> {
+        while let Some(error) = errors.next_element::<Complaint>()? {
+            if self.0.len() < COMPLAINTS {
+                self.0.push(error.message.unwrap_or_else(|| "<no message>".to_owned()));
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// Complaints that are told.
+const COMPLAINTS: usize = 8;
 
 const fn none<T>() -> Option<T> {
     None
@@ -70,18 +102,34 @@ struct Complaint {
 
 impl<T> Reply<T> {
     fn complaints(&self) -> Option<String> {
-        let errors = self.errors.as_ref().filter(|errors| !errors.is_empty())?;
-        let texts = errors.iter().map(|error| error.message.as_deref().unwrap_or("<no message>"));
-        Some(shorten(&texts.collect::<Vec<_>>().join("; ")))
+        let Complaints(texts) = self.errors.as_ref()?;
+        (!texts.is_empty()).then(|| shorten(&texts.join("; ")))
     }
 }
 
-/// The headers in a list of `Name: value` texts. Those that could not be sent are left out.
+/// The headers in a list of `Name: value` texts. Those that could not be sent are left out, and those that say how
+/// long the body is and where it goes, for that is known here.
 pub(crate) fn parse_headers(lines: &[String]) -> Vec<(String, String)> {
     let pairs = lines.iter().filter_map(|line| line.split_once(':'));
     let pairs = pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
     let sendable = |text: &str| !text.contains(|c: char| c.is_control());
-    pairs.filter(|(name, value)| !name.is_empty() && sendable(name) && sendable(value)).collect()
+    let frames = |name: &str| FRAMING.iter().any(|other| name.eq_ignore_ascii_case(other));
+    pairs
+        .filter(|(name, value)| {
+            !name.is_empty() && sendable(name) && sendable(value) && !frames(name)
+        })
+        .collect()
+}
+
+const FRAMING: &[&str] = &["Connection", "Content-Length", "Host", "TE", "Transfer-Encoding"];
+
+/// A number of lines, which places are counted from.
+fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let count = Option::<u64>::deserialize(deserializer)?;
+    match count {
+        Some(count) if count > MOST_LINES => Err(D::Error::custom("no run has so many lines")),
+        count => Ok(count),
+    }
 }
 
 /// A run, as the server has it.
@@ -91,7 +139,7 @@ pub(crate) struct Bucket {
     pub(crate) name: String,
     #[serde(rename = "displayName")]
     pub(crate) display_name: Option<String>,
-    #[serde(rename = "historyLineCount")]
+    #[serde(rename = "historyLineCount", default, deserialize_with = "lines")]
     pub(crate) history_lines: Option<u64>,
     pub(crate) project: Option<Project>,
 }
@@ -148,11 +196,11 @@ pub(crate) struct Tail {
     pub(crate) id: String,
     #[serde(rename = "summaryMetrics")]
     pub(crate) summary: Option<String>,
-    #[serde(rename = "logLineCount")]
+    #[serde(rename = "logLineCount", default, deserialize_with = "lines")]
     pub(crate) console_lines: Option<u64>,
-    #[serde(rename = "historyLineCount")]
+    #[serde(rename = "historyLineCount", default, deserialize_with = "lines")]
     pub(crate) history_lines: Option<u64>,
-    #[serde(rename = "eventsLineCount")]
+    #[serde(rename = "eventsLineCount", default, deserialize_with = "lines")]
     pub(crate) events_lines: Option<u64>,
     #[serde(rename = "historyTail")]
     pub(crate) history_tail: Option<String>,
@@ -408,7 +456,16 @@ mod tests {
 
     #[test]
     fn headers_are_split_at_the_first_colon_and_must_be_sendable() {
-        let lines = ["A: b:c", " X-Y :", "no colon", ": v", "Bad: a\r\nEvil: 1"].map(String::from);
+        let lines = [
+            "A: b:c",
+            " X-Y :",
+            "no colon",
+            ": v",
+            "Bad: a\r\nEvil: 1",
+            "host: x",
+            "transfer-encoding: chunked",
+        ]
+        .map(String::from);
         let want = [("A", "b:c"), ("X-Y", "")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         assert_eq!(parse_headers(&lines), want);
     }

@@ -110,6 +110,10 @@ impl Plan {
             return;
         }
         self.generated = true;
+        if self.streams.is_short() {
+            self.problems
+                .push("the log has fewer rows than were uploaded of it; was it cut off?".into());
+        }
         self.settle_console(0);
         self.files.look_again();
         self.offer_generated();

@@ -81,6 +81,11 @@ impl Streams {
         fits
     }
 
+    /// Whether fewer rows or samples came than the server had to begin with.
+    pub(super) const fn is_short(&self) -> bool {
+        self.history.count < self.history.skipped || self.events.count < self.events.skipped
+    }
+
     /// Whether lines wait to be sent.
     pub(super) fn is_empty(&self) -> bool {
         self.summary.is_none() && self.all().iter().all(|lines| lines.parts.is_empty())
