@@ -133,6 +133,10 @@ pub struct Place {
     pub base: u64,
     /// How many lines of the log the server has acknowledged.
     pub acknowledged: u64,
+    /// The CRC-32C of the records that those lines are of, one after another, to see whether they are still the
+    /// same; `None` if that is not known. Console lines change with what comes after, and have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc32c: Option<u32>,
 }
 
 /// A file that is stored.

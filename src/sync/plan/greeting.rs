@@ -191,6 +191,9 @@ impl Plan {
 
     pub(super) fn greeted(&mut self, question: Question, outcome: Outcome) {
         self.greeting.asked = false;
+        if self.phase == Phase::Failed {
+            return;
+        }
         let result = match (question, outcome) {
             (Question::Row, Outcome::Row(row)) => return self.aligned(row),
             (_, Outcome::Answer(answer)) => answer,
@@ -227,7 +230,7 @@ impl Plan {
         };
         // A server may be late to count the lines of the log before.
         let [first, second, third] = self.options.at_least;
-        let at = |count: u64, least| Place { base: count.max(least), acknowledged: 0 };
+        let at = |count: u64, least| Place { base: count.max(least), ..Place::default() };
         self.ledger.places = Some(Places {
             history: at(history, first),
             events: at(events, second),
@@ -319,7 +322,7 @@ impl Plan {
         else {
             return self.fail(format!("{}: {}", Question::Row.name(), Question::REFUSAL));
         };
-        let history = Place { base, acknowledged: sent };
+        let history = Place { base, acknowledged: sent, crc32c: None };
         self.ledger.places = Some(Places { history, ..Places::default() });
         self.phase = Phase::Restart;
     }

@@ -40,20 +40,22 @@ impl Plan {
                     self.run.apply(record)?;
                 }
                 let line = self.rows.line(message).map_err(|error| record.malformed(error))?;
-                if !self.streams.push(StreamKind::History, line) {
+                if !self.streams.push(StreamKind::History, line, message) {
                     let (length, longest) = (line.len(), LONGEST_LINE);
                     self.problems.push(format!(
                         "a row was left out: {length} bytes are more than the {longest} a row may have"
                     ));
                 }
+                self.compare();
                 return Ok(());
             }
             RecordKind::Stats => {
                 let stats = StatsRecord::decode(message).map_err(malformed)?;
                 let line = console::event(&stats, self.run.info().start_time());
-                if !self.streams.push(StreamKind::Events, &line) {
+                if !self.streams.push(StreamKind::Events, &line, message) {
                     self.problems.push("a sample of system metrics was left out: too long".into());
                 }
+                self.compare();
                 return Ok(());
             }
             RecordKind::Artifact => {
@@ -85,6 +87,20 @@ impl Plan {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Sees whether the log still has what was uploaded of it. If not, what comes now would go to wrong places.
+    fn compare(&mut self) {
+        if self.streams.differ() {
+            let reason = "the log has other rows than were uploaded of it: it was damaged then or is now, or it was \
+                          replaced; upload it as a run of its own with --id";
+            self.fail(reason.to_owned());
+        }
+    }
+
+    /// Gives up: the log cannot be read on.
+    pub fn give_up(&mut self, reason: String) {
+        self.fail(reason);
     }
 
     /// Takes note of something in the log that could not be uploaded.
@@ -184,7 +200,7 @@ impl Plan {
             self.console_text.push_str(&line.text());
             self.console_text.push('\n');
             // A line has at most 4,096 characters, so it fits.
-            self.streams.push(StreamKind::Console, &console.line(&line, structured));
+            self.streams.push(StreamKind::Console, &console.line(&line, structured), b"");
         }
     }
 }

@@ -63,6 +63,10 @@ impl Plan {
             for (place, count) in streams.into_iter().zip(sent.counts) {
                 place.acknowledged += count;
             }
+            for (place, sum) in [&mut places.history, &mut places.events].into_iter().zip(sent.sums)
+            {
+                place.crc32c = sum.or(place.crc32c);
+            }
         }
         for name in &sent.files {
             if let Some(mark) = self.ledger.files.get_mut(name) {
