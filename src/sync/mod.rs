@@ -17,7 +17,7 @@
 //! - A log is marked as synced (`<log>.synced`, as the official client does it) only when the server has
 //!   acknowledged all of it, every file and artifact included.
 //! - Damage in a log is passed over and told; what is readable is uploaded.
-//! - Only the run directory and the staging directories of artifacts are read, links included, unless others
+//! - Only the run's `files/` and the staging directories of artifacts are read, links included, unless others
 //!   are [allowed](SyncOptions::allow).
 //! - In the run directory only the ledger, its lock and the official marks are written.
 //! - A run that fails stops no other, not even by a panic of a transport or an observer.
