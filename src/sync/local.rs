@@ -226,7 +226,9 @@ mod tests {
         let secret = out.join("secret").display().to_string();
         assert!(refused(LocalFile::Staged(secret.clone())));
         assert!(refused(LocalFile::Staged(run.join("key").display().to_string())));
-        assert!(files.find(&LocalFile::Staged(run.join("files/media/a").display().to_string())).is_ok());
+        assert!(
+            files.find(&LocalFile::Staged(run.join("files/media/a").display().to_string())).is_ok()
+        );
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(&out, run.join("files/link")).unwrap();

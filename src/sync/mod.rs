@@ -16,6 +16,8 @@
 //!   left out. Alerts are the exception: one whose answer was lost is sent again.
 //! - A log is marked as synced (`<log>.synced`, as the official client does it) only when the server has
 //!   acknowledged all of it, every file and artifact included.
+//! - Lines that were uploaded are known by a check sum of their records. If the log has others by now, because damage
+//!   in it was made good, nothing more is sent: the lines after them would go to wrong places.
 //! - Damage in a log is passed over and told; what is readable is uploaded.
 //! - Only the run's `files/` and the staging directories of artifacts are read, links included, unless others
 //!   are [allowed](SyncOptions::allow).

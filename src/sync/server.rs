@@ -427,10 +427,24 @@ mod tests {
             let server = server(&[("WANDB_BASE_URL", base), ("WANDB_API_KEY", KEY)]).unwrap();
             assert_eq!(server.app, app);
         }
-        for bad in
-            ["wandb.ai", "http://api.wandb.ai", "https://wandb.ai", "https://", "https://u:p@h"]
-        {
+        for bad in [
+            "wandb.ai",
+            "http://api.wandb.ai",
+            "https://wandb.ai",
+            "https://",
+            "http://h/?a",
+            "http://h i",
+        ] {
             assert!(server(&[("WANDB_BASE_URL", bad), ("WANDB_API_KEY", KEY)]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_base_url_is_refused_and_not_shown() {
+        for bad in ["https://u:secret@h", "ftp://u:secret@h", "u:secret@h", "http://u:se?secret@h"]
+        {
+            let error = server(&[("WANDB_BASE_URL", bad), ("WANDB_API_KEY", KEY)]).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 

@@ -12,11 +12,11 @@
 
 mod answers;
 mod graphql;
+mod reply;
 
-pub(crate) use answers::{
-    Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, read, taken,
-};
+pub(crate) use answers::{Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail};
 pub(crate) use graphql::{Operation, operations};
+pub(crate) use reply::{read, taken};
 
 use std::path::PathBuf;
 use std::sync::Arc;
