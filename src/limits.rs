@@ -36,6 +36,7 @@
 //! | secrets that a scrub lists | 1000 | are counted | none | `scrub/scan.rs` `KEPT` |
 //! | keys that `verify` remembers as not finite | 100000 | are not told | none | `verify/rows.rs` `KEYS_KEPT` |
 //! | answer of a server | 64 MiB | is an error | none | `sync/http.rs` `LONGEST_ANSWER` |
+//! | ledger of a sync | 1 GiB | is an error | none | `sync/ledger.rs` `LARGEST` |
 //! | lines of one request | 10 MiB | go into the next | none | `sync/plan/streams.rs` `LARGEST_REQUEST` |
 //!
 //! Keys, runs and files have no bound of their own: what is kept of each takes a few times the room of its name, once,

@@ -173,7 +173,9 @@ impl Session<'_> {
         let streams = [&mut places.history, &mut places.events, &mut places.console];
         for (place, check) in streams.into_iter().zip(checks) {
             let found = check.server.parse().unwrap_or(0_u64).saturating_sub(place.base);
-            place.acknowledged = place.acknowledged.min(found);
+            if found < place.acknowledged {
+                (place.acknowledged, place.crc32c) = (found, None);
+            }
         }
         // The end is told again, and with it the summary.
         ledger.complete = None;

@@ -15,6 +15,7 @@ use super::server::Server;
 use super::transport::Transport;
 use super::upload::{Upload, mark_stored, noted_step};
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::Reader;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -162,6 +163,9 @@ impl Session<'_> {
             packed.verify()?;
         }
         let Terms { overrides, finish, append, salvage } = candidate.terms.clone();
+        if !salvage && follow.is_none() {
+            check_sound(log)?;
+        }
         let options = PlanOptions {
             overrides,
             finish: finish.then_some(1),
@@ -232,6 +236,15 @@ pub(super) fn explained(error: &Error, log: &Path) -> String {
         false => error.to_string(),
     };
     format!("{text}{}", if is_closed { hint } else { "" })
+}
+
+/// Reads a log to its end, so that of one that is damaged nothing is sent.
+fn check_sound(log: &Path) -> Result<()> {
+    let mut reader = Reader::open(log)?;
+    while let Some(record) = reader.next_record()? {
+        record.decode()?;
+    }
+    Ok(())
 }
 
 /// Whether nobody writes to a log, as far as that can be told.

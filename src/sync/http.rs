@@ -85,25 +85,22 @@ impl HttpTransport {
             builder = builder.header("Content-Type", "application/json");
         }
         let length = request.body.len();
+        let time = patience(request.kind, length);
         builder = builder.header("Content-Length", length);
         let malformed =
             |error: http::Error| TransportError::lasting(format!("malformed request: {error}"));
         match &request.body {
-            Body::Json(bytes) => {
-                self.run(builder.body(bytes.as_slice()).map_err(malformed)?, request.kind)
-            }
-            Body::Bytes(bytes) => {
-                self.run(builder.body(&**bytes).map_err(malformed)?, request.kind)
-            }
-            Body::File { path, offset, length } => {
+            Body::Json(bytes) => self.run(builder.body(bytes.as_slice()).map_err(malformed)?, time),
+            Body::Bytes(bytes) => self.run(builder.body(&**bytes).map_err(malformed)?, time),
+            Body::File { path, offset, length, .. } => {
                 let unreadable = |error: std::io::Error| {
                     TransportError::lasting(format!("cannot read {}: {error}", path.display()))
                 };
                 let mut file = File::open(path).map_err(unreadable)?;
                 file.seek(SeekFrom::Start(*offset)).map_err(unreadable)?;
-                let mut part = file.take(*length);
+                let mut part = Exactly { file, left: *length };
                 let body = SendBody::from_reader(&mut part);
-                self.run(builder.body(body).map_err(malformed)?, request.kind)
+                self.run(builder.body(body).map_err(malformed)?, time)
             }
         }
     }
@@ -111,9 +108,9 @@ impl HttpTransport {
     fn run<B: ureq::AsSendBody>(
         &self,
         request: http::Request<B>,
-        kind: RequestKind,
+        time: Duration,
     ) -> Result<Answer, TransportError> {
-        let request = self.agent.configure_request(request).timeout_global(patience(kind)).build();
+        let request = self.agent.configure_request(request).timeout_global(Some(time)).build();
         let failed = |error: ureq::Error| match certificate_refused(&error) {
             true => TransportError::lasting(format!("{}; {CERTIFICATE}", told(&error))),
             false => TransportError::temporary(told(&error)),
@@ -132,11 +129,8 @@ impl HttpTransport {
             Err(ureq::Error::BodyExceedsLimit(limit)) => {
                 Err(TransportError::lasting(format!("the answer is longer than {limit} bytes")))
             }
-            // The lines are stored once the status says so, whatever becomes of the rest.
-            Err(_) if kind != RequestKind::FileStream || status >= 300 => {
-                Err(TransportError::temporary("the answer broke off"))
-            }
-            Err(_) => Ok(Answer { status, headers, body: Vec::new() }),
+            // Nor is it known then who answered, and what is sent again does no harm.
+            Err(_) => Err(TransportError::temporary("the answer broke off")),
         }
     }
 
@@ -182,7 +176,7 @@ impl HttpTransport {
             .header("Content-Type", "application/x-www-form-urlencoded")
             .body(form.as_bytes())
             .map_err(|error| TransportError::lasting(error.to_string()))?;
-        let answer = self.run(request, RequestKind::GraphQl("token exchange"))?;
+        let answer = self.run(request, patience(RequestKind::GraphQl("token exchange"), 0))?;
         if !answer.is_success() {
             let reason =
                 format!("the identity token was refused: the server answered {}", answer.status);
@@ -215,6 +209,11 @@ impl Transport for HttpTransport {
                 return Ok(answer);
             }
             let next = answer.header("location").map(|to| joined(&url, to)).unwrap_or_default();
+            if next.is_empty() {
+                return Err(TransportError::lasting(
+                    "the server redirects without saying where to",
+                ));
+            }
             let same_host = origin(&next) == origin(&url);
             if matches!(request.target, Target::Server(_)) && !same_host {
                 let to = origin(&next);
@@ -229,6 +228,25 @@ impl Transport for HttpTransport {
             url = next;
         }
         Err(TransportError::lasting("the server redirects again and again"))
+    }
+}
+
+/// So many bytes of a file; that there are fewer is an error, for the server waits for all that were announced.
+struct Exactly {
+    file: File,
+    left: u64,
+}
+
+impl Read for Exactly {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let count = self.file.read(buffer.get_mut(..room).unwrap_or_default())?;
+        if count == 0 && room > 0 {
+            let reason = "the file became shorter while it was uploaded";
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, reason));
+        }
+        self.left -= count as u64;
+        Ok(count)
     }
 }
 
@@ -284,14 +302,18 @@ fn certificates(path: &std::path::Path) -> Result<RootCerts> {
     Ok(RootCerts::new_with_certs(&found))
 }
 
-/// How long a try may take: the times of the official client. Uploads take as long as they take.
-const fn patience(kind: RequestKind) -> Option<Duration> {
+/// How long a try may take that sends so many bytes: the times of the official client. There uploads take as long
+/// as they take; here a server that does not listen is left at last, and a slow line is none.
+const fn patience(kind: RequestKind, length: u64) -> Duration {
     match kind {
-        RequestKind::GraphQl(_) => Some(Duration::from_secs(30)),
-        RequestKind::FileStream => Some(Duration::from_secs(180)),
-        RequestKind::Upload => None,
+        RequestKind::GraphQl(_) => Duration::from_secs(30),
+        RequestKind::FileStream => Duration::from_secs(180),
+        RequestKind::Upload => Duration::from_secs(300 + length / SLOWEST),
     }
 }
+
+/// Bytes in a second that an upload has at least.
+const SLOWEST: u64 = 16 << 10;
 
 const CONNECT: Duration = Duration::from_secs(30);
 

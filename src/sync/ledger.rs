@@ -60,17 +60,25 @@ pub struct Ledger {
 impl Ledger {
     /// Reads a ledger; one that makes no sense is an error, for guessing could send everything twice.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
+        let damaged = |why: &dyn std::fmt::Display| {
+            let reason =
+                format!("this ledger is damaged ({why}); move it away to compare with the server");
+            Error::misuse(reason).at(path)
+        };
+        let bytes = match fs::metadata(path) {
+            Ok(found) if !found.is_file() => return Err(damaged(&"it is no file")),
+            Ok(found) if found.len() > LARGEST => return Err(damaged(&"it is too large")),
+            Ok(_) => fs::read(path).map_err(|error| Error::io("read", path, error))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("read", path, error)),
         };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            let reason = format!(
-                "this ledger is damaged ({error}); move it away to compare with the server"
-            );
-            Error::misuse(reason).at(path)
-        })
+        let ledger: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(&error))?;
+        let places = ledger.places.unwrap_or_default();
+        let sane = |place: Place| place.base.max(place.acknowledged) <= MOST_LINES;
+        match [places.history, places.events, places.console].into_iter().all(sane) {
+            true => Ok(Some(ledger)),
+            false => Err(damaged(&"no run has so many lines")),
+        }
     }
 
     /// Whether the two say that the lines are at different places.
@@ -127,6 +135,10 @@ pub struct Place {
     pub base: u64,
     /// How many lines of the log the server has acknowledged.
     pub acknowledged: u64,
+    /// The CRC-32C of the records that those lines are of, one after another, to see whether they are still the
+    /// same; `None` if that is not known. Console lines change with what comes after, and have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc32c: Option<u32>,
 }
 
 /// A file that is stored.
@@ -265,6 +277,9 @@ impl Drop for Lock {
 /// it.
 pub(crate) fn lock(path: &Path) -> Result<Option<Lock>> {
     let failed = |error| Error::io("lock", path, error);
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(Error::misuse("this is no file, so it cannot be locked").at(path));
+    }
     let lock = File::options().create(true).append(true).open(path).map_err(failed)?;
     Ok(match fs4::FileExt::try_lock(&lock) {
         // Some network file systems have no locks; what is locked serves without.
@@ -296,6 +311,12 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     name.into()
 }
+
+/// More lines than any stream of a run has.
+pub(crate) const MOST_LINES: u64 = 1 << 53;
+
+/// The largest ledger that is read, in bytes: that of millions of files.
+const LARGEST: u64 = 1 << 30;
 
 /// A log begins with its run record, which holds the run's id and start.
 const MARKED: u64 = 512;

@@ -39,9 +39,11 @@ impl LocalFiles {
     pub(super) fn new(dir: &Path, options: &SyncOptions) -> Self {
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         let staged = options.staging.iter().cloned().chain(staging_dirs());
-        let allowed =
-            [dir.to_owned()].into_iter().chain(options.allow.iter().cloned()).chain(staged);
-        let allowed = allowed.filter_map(|dir| dir.canonicalize().ok()).collect();
+        let resolved = |dir: PathBuf| dir.canonicalize().ok();
+        // What lies beside a log need not be the run's: a log that was sent by mail may be in somebody's home.
+        let own = resolved(dir.to_owned()).map(|dir| dir.join("files"));
+        let others = options.allow.iter().cloned().chain(staged).filter_map(resolved);
+        let allowed = own.into_iter().chain(others).collect();
         let disk = OnDisk { dir: dir.to_owned(), allowed, staging: options.staging.clone() };
         Self { origin: Origin::Disk(disk), console: None }
     }
@@ -110,7 +112,7 @@ impl OnDisk {
     fn check(&self, path: &Path, resolved: PathBuf) -> Result<PathBuf, Unreadable> {
         if !self.allowed.iter().any(|dir| resolved.starts_with(dir)) {
             return Err(Unreadable::Refused(format!(
-                "it is {}, outside the run's directory; --allow its directory if that is meant, or name a copy with --staging",
+                "it is {}, outside the run's files; --allow its directory if that is meant, or name a copy with --staging",
                 resolved.display()
             )));
         }
@@ -149,8 +151,11 @@ pub(super) fn text(path: &Path) -> Result<Vec<u8>, Unreadable> {
 }
 
 fn read(path: &Path) -> io::Result<Measured> {
-    let mut file = File::open(path)?;
-    let part = part_length(file.metadata()?.len());
+    let file = File::open(path)?;
+    let found = file.metadata()?;
+    let part = part_length(found.len());
+    // Of a file that grows this is what was there to begin with, or there were no end to it.
+    let mut file = file.take(found.len());
     let (mut whole, mut in_part) = (Md5::new(), Md5::new());
     let (mut size, mut left) = (0, part.unwrap_or(u64::MAX));
     let mut parts = Vec::new();
@@ -174,6 +179,7 @@ fn read(path: &Path) -> io::Result<Measured> {
                 size,
                 md5: whole.finalize().into(),
                 parts,
+                modified: found.modified().ok(),
                 ..Measured::default()
             });
         }
@@ -211,6 +217,7 @@ mod tests {
         std::fs::create_dir(&out).unwrap();
         std::fs::write(run.join("files/media/a"), b"abc").unwrap();
         std::fs::write(out.join("secret"), b"secret").unwrap();
+        std::fs::write(run.join("key"), b"secret").unwrap();
         let files = LocalFiles::new(&run, &SyncOptions::default());
         let found = files.find(&LocalFile::Run("media/a".into())).unwrap();
         assert_eq!(measure(found).unwrap().md5_hex(), "900150983cd24fb0d6963f7d28e17f72");
@@ -221,6 +228,10 @@ mod tests {
         assert!(refused(LocalFile::Run("media".into())), "a directory");
         let secret = out.join("secret").display().to_string();
         assert!(refused(LocalFile::Staged(secret.clone())));
+        assert!(refused(LocalFile::Staged(run.join("key").display().to_string())));
+        assert!(
+            files.find(&LocalFile::Staged(run.join("files/media/a").display().to_string())).is_ok()
+        );
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(&out, run.join("files/link")).unwrap();

@@ -18,8 +18,10 @@
 //!   acknowledged all of it, every file and artifact included.
 //! - A receipt counts what the server has acknowledged, and nothing else; of a run that is there already it is
 //!   that of the [`Ledger`](ledger::Ledger). What becomes of each file and artifact is an [`Event`] at once.
+//! - Lines that were uploaded are known by a check sum of their records. If the log has others by now, because damage
+//!   in it was made good, nothing more is sent: the lines after them would go to wrong places.
 //! - Damage in a log is passed over and told; what is readable is uploaded.
-//! - Only the run directory and the staging directories of artifacts are read, links included, unless others
+//! - Only the run's `files/` and the staging directories of artifacts are read, links included, unless others
 //!   are [allowed](SyncOptions::allow).
 //! - In the run directory only the ledger, its lock and the official marks are written.
 //! - A run that fails stops no other, not even by a panic of a transport or an observer.

@@ -32,7 +32,7 @@ pub struct SyncOptions {
     pub live: Option<Live>,
     /// Runs at a time. Each that is followed takes a place for as long as it goes on.
     pub runs_at_once: usize,
-    /// Directories that may be read besides the run's own and those where artifacts are staged.
+    /// Directories that may be read besides the `files/` of the run and those where artifacts are staged.
     pub allow: Vec<PathBuf>,
     /// Directories where files of artifacts are looked for, by name, that are not where the log says.
     pub staging: Vec<PathBuf>,

@@ -249,6 +249,11 @@ fn candidate(
     let plan = PlanOptions { overrides: terms.overrides.clone(), ..PlanOptions::default() };
     let Timestamp { seconds, nanos } = run.info().start_time().unwrap_or_default();
     let target = target(run.info(), &plan);
+    if target.2.is_empty() {
+        // A server would make up another one each time.
+        let reason = "the log does not say which run it is: its id is empty; give it one with --id";
+        return Err(Error::misuse(reason).at(&log.path));
+    }
     let (log, packed, start) = (log.clone(), packed.cloned(), (seconds, nanos));
     Ok(Candidate { log, target, is_copy: false, terms, packed, start })
 }

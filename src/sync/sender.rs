@@ -1,6 +1,6 @@
 //! Sends requests with patience, within what all runs share.
 
-use super::api::{Answer, Request, Target, taken};
+use super::api::{Answer, Body, Request, Target, taken};
 use super::budget::Pauses;
 use super::event::Event;
 use super::options::Stop;
@@ -61,10 +61,12 @@ impl<'a> Sender<'a> {
         let mut tried = 0;
         loop {
             self.rest(self.lock(&self.pauses).wait(self.now()))?;
+            check(&request.body)?;
             let result = {
                 let _place = self.place();
                 self.transport.send(request)
             };
+            check(&request.body)?;
             tried += 1;
             if let Ok(answer) = &result {
                 self.lock(&self.pauses).note(self.now(), answer);
@@ -141,6 +143,20 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         *self.under_way.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         self.freed.notify_one();
+    }
+}
+
+/// Sees whether a file still holds what it held when it was measured. What is sent of one that was changed in
+/// between is neither the old file nor the new one.
+fn check(body: &Body) -> Result<(), String> {
+    let Body::File { path, offset, length, modified } = body else { return Ok(()) };
+    // What leads to the file was resolved, so a link is not what was there.
+    let found =
+        std::fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let same = modified.is_none_or(|then| found.modified().ok() == Some(then));
+    match found.is_file() && found.len() >= offset.saturating_add(*length) && same {
+        true => Ok(()),
+        false => Err(format!("{} was changed while it was uploaded; sync again", path.display())),
     }
 }
 

@@ -200,12 +200,16 @@ fn named_base(environ: &Environ, settings: &Settings) -> Result<String> {
 
 fn base_url(name: &str, url: &str) -> Result<String> {
     let url = url.trim().trim_end_matches('/');
+    // First, so that a password is not shown.
+    if url.contains('@') {
+        return Err(Error::setting(name, "a base URL has no user or password in it"));
+    }
     let bad = |reason: &str| Err(Error::setting(name, format!("{url:?} {reason}")));
+    if url.contains(|c: char| matches!(c, '?' | '#') || c.is_whitespace() || c.is_control()) {
+        return bad("is no base URL; paths are added to it, so it ends with the host or a path");
+    }
     if !(url.starts_with("http://") || url.starts_with("https://")) || netloc(url).is_empty() {
         return bad("is no URL; it should look like https://api.wandb.ai");
-    }
-    if netloc(url).contains('@') {
-        return Err(Error::setting(name, "a base URL has no user or password in it"));
     }
     let host = netloc(url).split(':').next().unwrap_or_default();
     if host == "wandb.ai" || host.ends_with(".wandb.ai") {
@@ -423,10 +427,24 @@ mod tests {
             let server = server(&[("WANDB_BASE_URL", base), ("WANDB_API_KEY", KEY)]).unwrap();
             assert_eq!(server.app, app);
         }
-        for bad in
-            ["wandb.ai", "http://api.wandb.ai", "https://wandb.ai", "https://", "https://u:p@h"]
-        {
+        for bad in [
+            "wandb.ai",
+            "http://api.wandb.ai",
+            "https://wandb.ai",
+            "https://",
+            "http://h/?a",
+            "http://h i",
+        ] {
             assert!(server(&[("WANDB_BASE_URL", bad), ("WANDB_API_KEY", KEY)]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_base_url_is_refused_and_not_shown() {
+        for bad in ["https://u:secret@h", "ftp://u:secret@h", "u:secret@h", "http://u:se?secret@h"]
+        {
+            let error = server(&[("WANDB_BASE_URL", bad), ("WANDB_API_KEY", KEY)]).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 

@@ -134,8 +134,10 @@ impl Upload<'_> {
             if !self.plan.wants_records() {
                 break;
             }
-            match source.next()? {
-                Next::Record(record) => {
+            match source.next() {
+                // What was acknowledged so far counts.
+                Err(error) => self.plan.give_up(error.to_string()),
+                Ok(Next::Record(record)) => {
                     if let Err(error) = self.plan.record(&record) {
                         if !self.salvage {
                             return Err(error.at(self.log));
@@ -144,8 +146,8 @@ impl Upload<'_> {
                         self.undecodable = Some((count + 1, first));
                     }
                 }
-                Next::Nothing => return Ok(count > 0),
-                Next::End => self.end(source.gaps())?,
+                Ok(Next::Nothing) => return Ok(count > 0),
+                Ok(Next::End) => self.end(source.gaps())?,
             }
         }
         Ok(true)

@@ -74,6 +74,20 @@ fn a_page_of_a_proxy_is_no_answer_to_lines() {
 }
 
 #[test]
+fn half_a_page_of_a_proxy_is_no_answer_to_lines_either() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 4);
+    let page = Fault::status(200).body("<html>Please sign in</html>").cut();
+    scene.server.inject(page.clone().on(Target::Filestream).forever());
+    assert_eq!(only(&scene.sync()).status, RunStatus::Partly);
+    assert!(!is_marked(&log));
+    scene.server.clear_faults();
+    scene.server.inject(page.on(Target::Filestream).times(3));
+    assert_eq!(only(&scene.sync()).status, RunStatus::Synced);
+    scene.has_rows(4);
+}
+
+#[test]
 fn a_refusal_with_status_200_is_a_refusal() {
     let scene = Scene::new();
     scene.run("r1", 1);

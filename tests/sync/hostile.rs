@@ -1,8 +1,11 @@
 //! Servers and logs that mean harm.
 
+use super::resumed::rewritten;
 use super::server::{Fault, Target};
-use super::{Scene, only};
-use wandb_offline::sync::RunStatus;
+use super::{Scene, is_marked, ledger, only};
+use wandb_offline::proto::wandb_internal::RunRecord;
+use wandb_offline::proto::wandb_internal::record::RecordType;
+use wandb_offline::sync::{RunStatus, SyncOptions};
 
 #[test]
 fn the_key_does_not_follow_a_redirect_to_another_host() {
@@ -56,4 +59,105 @@ fn a_link_out_of_the_run_is_not_followed() {
     assert!(state.run().files.values().all(|file| file.stored.as_deref() != Some(b"the secret")));
     let uploads = state.requests_to(Target::RunUpload).count();
     assert!(uploads > 0, "the other files are stored all the same");
+}
+
+#[test]
+fn a_server_that_complains_without_end_is_quoted_briefly() {
+    for (status, body) in [
+        (200, format!(r#"{{"errors":[{}{{}}]}}"#, r#"{"message":"no"},"#.repeat(1 << 20))),
+        (400, format!(r#"{{"errors":[],"data":[{}0]}}"#, "[],".repeat(1 << 20))),
+    ] {
+        let scene = Scene::new();
+        scene.run("r1", 1);
+        scene.server.inject(Fault::status(status).body(&body).operation("upsertBucket"));
+        let report = scene.sync();
+        assert_eq!(only(&report).status, RunStatus::Failed);
+        assert!(only(&report).problems[0].len() < 500, "{report:?}");
+    }
+}
+
+#[test]
+fn a_run_without_a_name_and_lines_without_number_are_refused() {
+    let run = |id: &str, lines: &str| {
+        format!(
+            r#"{{"data":{{"upsertBucket":{{"bucket":{{"id":"{id}","name":"{id}","historyLineCount":{lines},
+               "project":{{"name":"p","entity":{{"name":"e"}}}}}}}}}}}}"#
+        )
+    };
+    for body in [run("", "0"), run("r1", "18446744073709551615"), run("r1", "0.5")] {
+        let scene = Scene::new();
+        let log = scene.run("r1", 1);
+        scene.server.inject(Fault::status(200).body(&body).operation("upsertBucket"));
+        let report = scene.sync();
+        assert_eq!(only(&report).status, RunStatus::Failed, "{body}");
+        assert!(!is_marked(&log));
+    }
+}
+
+#[test]
+fn a_ledger_that_knows_of_more_lines_than_there_can_be_is_no_success() {
+    for (lines, status, why) in [
+        ("9", RunStatus::Partly, "fewer rows"),
+        ("18446744073709551615", RunStatus::Failed, "damaged"),
+    ] {
+        let scene = Scene::new();
+        let log = scene.run("r1", 4);
+        scene.sync();
+        let path = ledger(&log);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replacen(r#""acknowledged": 4"#, &format!(r#""acknowledged": {lines}"#), 1);
+        std::fs::write(&path, text.replace(r#""whole": true"#, r#""whole": false"#)).unwrap();
+        let report = scene.sync_again();
+        assert_eq!(only(&report).status, status, "{report:?}");
+        assert!(only(&report).problems[0].contains(why), "{report:?}");
+    }
+}
+
+#[test]
+fn a_log_that_does_not_say_which_run_it_is_needs_an_id() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 2);
+    rewritten(&log, |record| {
+        if let RecordType::Run(run) = record {
+            run.run_id.clear();
+        }
+        None
+    });
+    let report = scene.sync();
+    assert_eq!(only(&report).status, RunStatus::Failed);
+    assert!(only(&report).problems[0].contains("--id"), "{report:?}");
+    assert!(scene.server.state().requests.is_empty());
+    let mut options = SyncOptions::default();
+    options.overrides.run_id = Some("r1".to_owned());
+    assert_eq!(only(&scene.sync_as(&options)).status, RunStatus::Synced);
+    scene.has_rows(2);
+}
+
+#[test]
+fn a_run_stays_the_one_it_began_as() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 2);
+    let other = RunRecord { run_id: "other".into(), project: "p".into(), ..RunRecord::default() };
+    rewritten(&log, |record| {
+        let exit = matches!(record, RecordType::Exit(_));
+        exit.then(|| RecordType::Run(other.clone()))
+    });
+    let report = scene.sync();
+    assert_eq!(only(&report).status, RunStatus::Synced);
+    assert!(only(&report).run.as_ref().unwrap().ends_with("/p/r1"), "{report:?}");
+    scene.has_rows(2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_ledger_is_not_waited_for() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 2);
+    scene.sync();
+    let path = ledger(&log);
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let report = scene.sync_again();
+    assert_eq!(only(&report).status, RunStatus::Failed);
+    assert!(only(&report).problems[0].contains("it is no file"), "{report:?}");
 }

@@ -109,6 +109,46 @@ fn a_ledger_of_another_log_or_a_damaged_one_is_refused() {
 }
 
 #[test]
+fn rows_that_come_back_after_damage_are_not_put_in_the_place_of_others() {
+    for again in [false, true] {
+        let scene = Scene::new();
+        let log = scene.run("r1", 2000);
+        let whole = std::fs::read(&log).unwrap();
+        // As a copy that is under way, or a network file system that has not got all blocks yet.
+        let mut hole = whole.clone();
+        hole[32 << 10..64 << 10].fill(0);
+        std::fs::write(&log, &hole).unwrap();
+        assert_eq!(only(&scene.sync()).status, RunStatus::Partly);
+        let before = scene.server.state().run().history();
+        assert!(before.len() < 2000);
+        if again {
+            // The same damage again is no news.
+            assert!(only(&scene.sync()).problems[0].contains("is damaged"));
+        }
+        std::fs::write(&log, &whole).unwrap();
+        let report = scene.sync();
+        assert_eq!(only(&report).status, RunStatus::Partly);
+        assert!(only(&report).problems[0].contains("--id"), "{report:?}");
+        assert!(!is_marked(&log));
+        assert_eq!(scene.server.state().run().history(), before, "no row is there twice");
+    }
+}
+
+#[test]
+fn of_a_log_that_is_damaged_at_its_end_nothing_is_sent_if_that_is_wanted() {
+    let scene = Scene::new();
+    let log = scene.large_run(12);
+    let mut bytes = std::fs::read(&log).unwrap();
+    let at = bytes.len() - (64 << 10);
+    bytes[at..][..100].fill(0xff);
+    std::fs::write(&log, bytes).unwrap();
+    let mut options = SyncOptions::default();
+    options.salvage = false;
+    assert_eq!(only(&scene.sync_as(&options)).status, RunStatus::Failed);
+    assert!(scene.server.state().requests.is_empty());
+}
+
+#[test]
 fn two_at_once_are_one_and_the_other_says_so() {
     let scene = Scene::new();
     let log = scene.run("r1", 5);

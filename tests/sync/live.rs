@@ -182,6 +182,21 @@ fn one_that_is_stopped_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_log_that_is_cut_off_while_it_is_followed_is_stored_in_part() {
+    let scene = Scene::new();
+    let run = scene.writing("r1");
+    log(&run, 5);
+    let report = scene.sync_during(&following(LONG), |_| {
+        until(|| scene.rows("r1") >= 4);
+        let file = std::fs::File::options().write(true).open(run.path()).unwrap();
+        file.set_len(7).unwrap();
+    });
+    assert_eq!(only(&report).status, RunStatus::Partly);
+    assert!(only(&report).problems[0].contains("replaced"), "{report:?}");
+    assert!(only(&report).receipt.rows >= 4, "{report:?}");
+}
+
+#[test]
 fn a_log_that_has_only_begun_is_waited_for() {
     let scene = Scene::new();
     let log = scene.run("r1", 3);

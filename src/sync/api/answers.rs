@@ -1,115 +1,33 @@
 //! Answers, as far as they are used. Each is taken apart here, and what does not fit is refused here.
 
-use super::Answer;
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use super::{Answer, read};
+use crate::sync::ledger::MOST_LINES;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
-/// The `data` of a GraphQL answer.
-///
-/// The error is a text for people: what the server said, or why its answer makes no sense. A server that
-/// answers 200 may still have refused.
-pub(crate) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, String> {
-    let reply: Result<Reply<T>, _> = serde_json::from_slice(&answer.body);
-    if !answer.is_success() {
-        let said = serde_json::from_slice::<Reply<serde_json::Value>>(&answer.body);
-        let said = said.ok().and_then(|reply| reply.complaints());
-        return Err(match said {
-            Some(said) => format!("the server answered {}: {said}", answer.status),
-            None if is_elsewhere(answer.status) => {
-                format!("status {}; {}", answer.status, foreign(answer))
-            }
-            None => {
-                format!("the server answered {}{}", answer.status, begins(": ", answer))
-            }
-        });
-    }
-    let reply =
-        reply.map_err(|error| match serde_json::from_slice::<IgnoredAny>(&answer.body) {
-            Ok(_) => format!("the server's answer makes no sense: {error}"),
-            Err(_) => foreign(answer),
-        })?;
-    if let Some(said) = reply.complaints() {
-        return Err(format!("the server refused: {said}"));
-    }
-    reply.data.ok_or_else(|| "the server's answer has no data".to_owned())
-}
-
-/// Whether lines were taken. The official client goes by the status alone; but a proxy's page that comes with
-/// 200 is no server's word for anything, and what it swallowed must be sent again.
-pub(crate) fn taken(answer: &Answer) -> Result<(), String> {
-    if !answer.is_success() {
-        return read::<IgnoredAny>(answer).map(drop);
-    }
-    if answer.body.trim_ascii().is_empty() {
-        return Ok(());
-    }
-    let reply: Reply<IgnoredAny> =
-        serde_json::from_slice(&answer.body).map_err(|_| foreign(answer))?;
-    reply.complaints().map_or(Ok(()), |said| Err(format!("the server refused: {said}")))
-}
-
-/// Whether a status says that what was asked for is somewhere else, if it comes without a reason.
-const fn is_elsewhere(status: u16) -> bool {
-    matches!(status, 300..=399 | 404 | 405 | 501)
-}
-
-/// What is said of an answer that no W&B server gives.
-fn foreign(answer: &Answer) -> String {
-    format!(
-        "the answer is not a W&B server's; is there a proxy in between, or is WANDB_BASE_URL another server's?{}",
-        begins(" It begins: ", answer)
-    )
-}
-
-/// How an answer begins, if there is anything in it.
-fn begins(before: &str, answer: &Answer) -> String {
-    let text = shorten(&String::from_utf8_lossy(&answer.body));
-    if text.is_empty() { text } else { format!("{before}{text}") }
-}
-
-/// The beginning of a text that came from the server.
-fn shorten(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LONGEST_SHOWN) {
-        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
-        None => line,
-    }
-}
-
-const LONGEST_SHOWN: usize = 300;
-
-#[derive(Deserialize)]
-struct Reply<T> {
-    #[serde(default = "none")]
-    data: Option<T>,
-    #[serde(default)]
-    errors: Option<Vec<Complaint>>,
-}
-
-const fn none<T>() -> Option<T> {
-    None
-}
-
-#[derive(Deserialize)]
-struct Complaint {
-    #[serde(default)]
-    message: Option<String>,
-}
-
-impl<T> Reply<T> {
-    fn complaints(&self) -> Option<String> {
-        let errors = self.errors.as_ref().filter(|errors| !errors.is_empty())?;
-        let texts = errors.iter().map(|error| error.message.as_deref().unwrap_or("<no message>"));
-        Some(shorten(&texts.collect::<Vec<_>>().join("; ")))
-    }
-}
-
-/// The headers in a list of `Name: value` texts. Those that could not be sent are left out.
+/// The headers in a list of `Name: value` texts. Those that could not be sent are left out, and those that say how
+/// long the body is and where it goes, for that is known here.
 pub(crate) fn parse_headers(lines: &[String]) -> Vec<(String, String)> {
     let pairs = lines.iter().filter_map(|line| line.split_once(':'));
     let pairs = pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
     let sendable = |text: &str| !text.contains(|c: char| c.is_control());
-    pairs.filter(|(name, value)| !name.is_empty() && sendable(name) && sendable(value)).collect()
+    let frames = |name: &str| FRAMING.iter().any(|other| name.eq_ignore_ascii_case(other));
+    pairs
+        .filter(|(name, value)| {
+            !name.is_empty() && sendable(name) && sendable(value) && !frames(name)
+        })
+        .collect()
+}
+
+const FRAMING: &[&str] = &["Connection", "Content-Length", "Host", "TE", "Transfer-Encoding"];
+
+/// A number of lines, which places are counted from.
+fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let count = Option::<u64>::deserialize(deserializer)?;
+    match count {
+        Some(count) if count > MOST_LINES => Err(D::Error::custom("no run has so many lines")),
+        count => Ok(count),
+    }
 }
 
 /// A run, as the server has it.
@@ -119,7 +37,7 @@ pub(crate) struct Bucket {
     pub(crate) name: String,
     #[serde(rename = "displayName")]
     pub(crate) display_name: Option<String>,
-    #[serde(rename = "historyLineCount")]
+    #[serde(rename = "historyLineCount", default, deserialize_with = "lines")]
     pub(crate) history_lines: Option<u64>,
     pub(crate) project: Option<Project>,
 }
@@ -176,11 +94,11 @@ pub(crate) struct Tail {
     pub(crate) id: String,
     #[serde(rename = "summaryMetrics")]
     pub(crate) summary: Option<String>,
-    #[serde(rename = "logLineCount")]
+    #[serde(rename = "logLineCount", default, deserialize_with = "lines")]
     pub(crate) console_lines: Option<u64>,
-    #[serde(rename = "historyLineCount")]
+    #[serde(rename = "historyLineCount", default, deserialize_with = "lines")]
     pub(crate) history_lines: Option<u64>,
-    #[serde(rename = "eventsLineCount")]
+    #[serde(rename = "eventsLineCount", default, deserialize_with = "lines")]
     pub(crate) events_lines: Option<u64>,
     #[serde(rename = "historyTail")]
     pub(crate) history_tail: Option<String>,
@@ -482,7 +400,16 @@ mod tests {
 
     #[test]
     fn headers_are_split_at_the_first_colon_and_must_be_sendable() {
-        let lines = ["A: b:c", " X-Y :", "no colon", ": v", "Bad: a\r\nEvil: 1"].map(String::from);
+        let lines = [
+            "A: b:c",
+            " X-Y :",
+            "no colon",
+            ": v",
+            "Bad: a\r\nEvil: 1",
+            "host: x",
+            "transfer-encoding: chunked",
+        ]
+        .map(String::from);
         let want = [("A", "b:c"), ("X-Y", "")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         assert_eq!(parse_headers(&lines), want);
     }

@@ -12,14 +12,17 @@
 
 mod answers;
 mod graphql;
+mod reply;
 
 pub(crate) use answers::{
-    Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, committed_version, read, taken,
+    Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, committed_version,
 };
 pub(crate) use graphql::{Operation, operations};
+pub(crate) use reply::{read, taken};
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A request to be sent. It holds no credentials: those are the transport's.
 #[derive(Clone, Debug)]
@@ -84,6 +87,8 @@ pub enum Body {
         offset: u64,
         /// How long the part is.
         length: u64,
+        /// When the file was last changed, as far as that is known: what it holds now is what it held then.
+        modified: Option<SystemTime>,
     },
 }
 

@@ -1,6 +1,7 @@
 //! Finding a row of the server's in the log.
 
 use super::rows::Rows;
+use super::streams::LONGEST_LINE;
 use crate::error::Result;
 use crate::json::Value;
 use crate::log::Reader;
@@ -21,6 +22,10 @@ pub(crate) fn find_row(log: &Path, starting_step: i64, line: &str) -> Result<Opt
             continue;
         }
         let Ok(line) = rows.line(&body.message) else { continue };
+        // Such a row has no place on the server.
+        if line.len() > LONGEST_LINE {
+            continue;
+        }
         let found = Value::parse(line);
         let here = |row: &Value| row.get("_step").and_then(Value::as_i64) == Some(step);
         if let Ok(row) = found

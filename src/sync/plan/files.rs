@@ -175,7 +175,7 @@ impl Files {
     ) {
         match found {
             Ok(found) => {
-                let body = Body::File { path: found.path.clone(), offset: 0, length: found.size };
+                let body = found.body(0, found.size);
                 self.settle(at, found.size, found.md5_hex(), body, ledger);
             }
             Err(why) => self.set(at, State::Done(why.into())),

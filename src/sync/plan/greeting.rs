@@ -23,6 +23,8 @@ use std::time::Duration;
 pub(super) struct Greeting {
     next: Option<Question>,
     asked: bool,
+    /// Which run it is: entity, project and id, which later run records do not change.
+    target: Option<(String, String, String)>,
     /// The log goes on with lines that the server has.
     resumes: bool,
     /// Another log of the run has gone on behind this one, and its config, summary and end are the run's.
@@ -87,7 +89,9 @@ impl Greeting {
 impl Plan {
     /// Takes note of the run record.
     pub(super) fn meet(&mut self) {
-        let greeting = &self.greeting;
+        let named = target(self.run.info(), &self.options);
+        let greeting = &mut self.greeting;
+        greeting.target.get_or_insert(named);
         if greeting.next.is_some() || greeting.told.is_some() || greeting.asked {
             return;
         }
@@ -129,7 +133,7 @@ impl Plan {
         self.greeting.asked = true;
         let step = match question {
             Question::Tail | Question::Strangers => {
-                let (entity, project, run) = target(self.run.info(), &self.options);
+                let (entity, project, run) = self.target();
                 Step::Send(tail_request(&entity, &project, &run))
             }
             Question::Rewind => Step::Send(operations::REWIND_RUN.request(self.rewind_variables())),
@@ -187,6 +191,9 @@ impl Plan {
 
     pub(super) fn greeted(&mut self, question: Question, outcome: Outcome) {
         self.greeting.asked = false;
+        if self.phase == Phase::Failed {
+            return;
+        }
         let result = match (question, outcome) {
             (Question::Row, Outcome::Row(row)) => return self.aligned(row),
             (_, Outcome::Answer(answer)) => answer,
@@ -223,7 +230,7 @@ impl Plan {
         };
         // A server may be late to count the lines of the log before.
         let [first, second, third] = self.options.at_least;
-        let at = |count: u64, least| Place { base: count.max(least), acknowledged: 0 };
+        let at = |count: u64, least| Place { base: count.max(least), ..Place::default() };
         self.ledger.places = Some(Places {
             history: at(history, first),
             events: at(events, second),
@@ -274,6 +281,10 @@ impl Plan {
     fn upserted(&mut self, answer: &Answer) -> Result<(), String> {
         let (bucket, _) = Bucket::upserted(answer)?;
         let project = bucket.project.ok_or("the server does not say which project it is in")?;
+        if [&bucket.id, &bucket.name, &project.name, &project.entity.name].contains(&&String::new())
+        {
+            return Err("the server does not say which run it is".to_owned());
+        }
         self.ledger.entity = project.entity.name;
         self.ledger.project = project.name;
         self.ledger.run = bucket.name;
@@ -311,7 +322,7 @@ impl Plan {
         else {
             return self.fail(format!("{}: {}", Question::Row.name(), Question::REFUSAL));
         };
-        let history = Place { base, acknowledged: sent };
+        let history = Place { base, acknowledged: sent, crc32c: None };
         self.ledger.places = Some(Places { history, ..Places::default() });
         self.phase = Phase::Restart;
     }
@@ -319,8 +330,12 @@ impl Plan {
 
 // What is said of the run.
 impl Plan {
+    fn target(&self) -> (String, String, String) {
+        self.greeting.target.clone().unwrap_or_default()
+    }
+
     fn rewind_variables(&self) -> Value {
-        let (entity, project, name) = target(self.run.info(), &self.options);
+        let (entity, project, name) = self.target();
         let point = self.run.info().branch_point().cloned().unwrap_or_default();
         let metric = if point.metric.is_empty() { "_step" } else { &point.metric };
         Value::from_iter([
@@ -335,7 +350,7 @@ impl Plan {
     fn upsert(&self, id: Option<String>, told: &Told, whole: bool) -> super::Request {
         let operation: Operation = operations::UPSERT_BUCKET;
         let (entity, project, name) = match self.ledger.run.is_empty() {
-            true => target(self.run.info(), &self.options),
+            true => self.target(),
             false => {
                 let ledger = &self.ledger;
                 (ledger.entity.clone(), ledger.project.clone(), ledger.run.clone())

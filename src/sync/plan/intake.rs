@@ -40,16 +40,19 @@ impl Plan {
                     self.run.apply(record)?;
                 }
                 let line = self.rows.line(message).map_err(|error| record.malformed(error))?;
-                let (length, pushed) = (line.len(), self.streams.push(StreamKind::History, line));
+                let length = line.len();
+                let pushed = self.streams.push(StreamKind::History, line, message);
                 self.row_pushed(pushed, length);
+                self.compare();
                 return Ok(());
             }
             RecordKind::Stats => {
                 let stats = StatsRecord::decode(message).map_err(malformed)?;
                 let line = console::event(&stats, self.run.info().start_time());
-                if self.streams.push(StreamKind::Events, &line) == Pushed::TooLong {
+                if self.streams.push(StreamKind::Events, &line, message) == Pushed::TooLong {
                     self.problems.push("a sample of system metrics was left out: too long".into());
                 }
+                self.compare();
                 return Ok(());
             }
             RecordKind::Artifact => {
@@ -95,6 +98,20 @@ impl Plan {
         }
     }
 
+    /// Sees whether the log still has what was uploaded of it. If not, what comes now would go to wrong places.
+    fn compare(&mut self) {
+        if self.streams.differ() {
+            let reason = "the log has other rows than were uploaded of it: it was damaged then or is now, or it was \
+                          replaced; upload it as a run of its own with --id";
+            self.fail(reason.to_owned());
+        }
+    }
+
+    /// Gives up: the log cannot be read on.
+    pub fn give_up(&mut self, reason: String) {
+        self.fail(reason);
+    }
+
     /// Takes note of something in the log that could not be uploaded.
     pub fn note(&mut self, problem: String) {
         self.problems.push(problem);
@@ -118,6 +135,10 @@ impl Plan {
             return;
         }
         self.generated = true;
+        if self.streams.is_short() {
+            self.problems
+                .push("the log has fewer rows than were uploaded of it; was it cut off?".into());
+        }
         self.settle_console(0);
         self.files.look_again();
         self.offer_generated();
@@ -188,7 +209,7 @@ impl Plan {
             self.console_text.push_str(&line.text());
             self.console_text.push('\n');
             // A line has at most 4,096 characters, so it fits.
-            self.streams.push(StreamKind::Console, &console.line(&line, structured));
+            self.streams.push(StreamKind::Console, &console.line(&line, structured), b"");
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Files of this machine, as a plan sees them.
 
+use crate::sync::api::Body;
 use base64::Engine as _;
 use md5::{Digest, Md5};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// A file that a log names. What the name leads to, and whether it may be read, is for the driver to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Measured {
     pub md5: [u8; 16],
     /// The MD5 of each part, if it is so large that it is sent in parts.
     pub parts: Vec<[u8; 16]>,
+    /// When it was last changed before it was read.
+    pub modified: Option<SystemTime>,
 }
 
 impl Measured {
@@ -35,6 +39,11 @@ impl Measured {
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let md5 = Md5::digest(bytes).into();
         Self { size: bytes.len() as u64, md5, ..Self::default() }
+    }
+
+    /// Part of the file, as the body of a request.
+    pub(crate) fn body(&self, offset: u64, length: u64) -> Body {
+        Body::File { path: self.path.clone(), offset, length, modified: self.modified }
     }
 
     pub(crate) fn md5_hex(&self) -> String {

@@ -178,6 +178,7 @@ enum Errands {
 #[derive(Clone, Debug)]
 struct Sent {
     counts: Counts,
+    sums: [Option<u32>; 3],
     /// Files that it names as stored.
     files: Vec<String>,
     complete: Option<i32>,

@@ -63,6 +63,10 @@ impl Plan {
             for (place, count) in streams.into_iter().zip(sent.counts.lines) {
                 place.acknowledged += count;
             }
+            for (place, sum) in [&mut places.history, &mut places.events].into_iter().zip(sent.sums)
+            {
+                place.crc32c = sum.or(place.crc32c);
+            }
         }
         self.ledger.last_step = sent.counts.last_step.or(self.ledger.last_step);
         for name in &sent.files {

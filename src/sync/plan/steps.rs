@@ -131,7 +131,8 @@ impl Plan {
             headers: Vec::new(),
             body: Body::Json(batch.body),
         };
-        let sent = Sent { counts: batch.counts, files: extras.uploaded, complete, last };
+        let sums = batch.sums;
+        let sent = Sent { counts: batch.counts, sums, files: extras.uploaded, complete, last };
         Some((Errands::Lines(sent), Step::Send(request)))
     }
 

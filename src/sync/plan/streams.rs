@@ -48,6 +48,8 @@ pub(super) struct Extras {
 pub(super) struct Batch {
     pub(super) body: Vec<u8>,
     pub(super) counts: Counts,
+    /// The check sums of all records up to these, of streams that it has lines of.
+    pub(super) sums: [Option<u32>; 3],
     pub(super) is_empty: bool,
 }
 
@@ -73,7 +75,11 @@ pub(super) enum Pushed {
 
 impl Streams {
     pub(super) fn new(batch: usize, places: &Places) -> Self {
-        let lines = |place: &Place| Lines { skipped: place.acknowledged, ..Lines::default() };
+        let lines = |place: &Place| Lines {
+            skipped: place.acknowledged,
+            expected: place.crc32c,
+            ..Lines::default()
+        };
         Self {
             history: lines(&places.history),
             events: lines(&places.events),
@@ -83,13 +89,13 @@ impl Streams {
         }
     }
 
-    /// Adds the next line of a stream.
-    pub(super) fn push(&mut self, kind: StreamKind, line: &str) -> Pushed {
+    /// Adds the next line of a stream, and the record that it is of.
+    pub(super) fn push(&mut self, kind: StreamKind, line: &str, record: &[u8]) -> Pushed {
         if line.len() > LONGEST_LINE {
             return Pushed::TooLong;
         }
         let batch = self.batch;
-        self.lines_mut(kind).push(line, batch)
+        self.lines_mut(kind).push(line, record, batch)
     }
 
     /// The row that was added last has this step.
@@ -104,6 +110,16 @@ impl Streams {
         let fits = line.len() <= LONGEST_LINE;
         self.summary = Some(line).filter(|_| fits);
         fits
+    }
+
+    /// Whether fewer rows or samples came than the server had to begin with.
+    pub(super) const fn is_short(&self) -> bool {
+        self.history.count < self.history.skipped || self.events.count < self.events.skipped
+    }
+
+    /// Whether the lines that the server had to begin with are of other records.
+    pub(super) const fn differ(&self) -> bool {
+        self.history.differ || self.events.differ
     }
 
     /// Whether lines wait to be sent.
@@ -123,13 +139,15 @@ impl Streams {
         let mut comma = Comma::default();
         let (mut files, mut room) = (Vec::new(), LARGEST_REQUEST);
         let mut separate = Comma::default();
-        let mut counts = Counts::default();
+        let (mut counts, mut sums) = (Counts::default(), [None; 3]);
         let named = [
             (HISTORY, &mut self.history, &places.history),
             (EVENTS, &mut self.events, &places.events),
             (CONSOLE, &mut self.console, &places.console),
         ];
-        for ((name, lines, place), count) in named.into_iter().zip(&mut counts.lines) {
+        for (((name, lines, place), count), sum) in
+            named.into_iter().zip(&mut counts.lines).zip(&mut sums)
+        {
             while let Some(part) = lines.take(room) {
                 room = room.saturating_sub(part.size);
                 if *count == 0 {
@@ -141,6 +159,7 @@ impl Streams {
                 files.extend_from_slice(&part.bytes);
                 *count += part.lines;
                 counts.last_step = part.last_step.or(counts.last_step);
+                *sum = Some(part.sum);
             }
             if *count > 0 {
                 files.extend_from_slice(b"]}");
@@ -160,7 +179,7 @@ impl Streams {
         }
         extras.put(&mut body, &mut comma);
         body.push(b'}');
-        Batch { is_empty: body.len() == 2, body, counts }
+        Batch { is_empty: body.len() == 2, body, counts, sums }
     }
 
     const fn all(&self) -> [&Lines; 3] {
@@ -224,7 +243,12 @@ impl Comma {
 struct Lines {
     /// Lines at the beginning that the server has acknowledged in an earlier sync.
     skipped: u64,
+    /// The check sum of the records that those are of.
+    expected: Option<u32>,
     count: u64,
+    /// The check sum of all records so far.
+    sum: u32,
+    differ: bool,
     parts: VecDeque<Part>,
     bytes: usize,
 }
@@ -234,6 +258,8 @@ struct Lines {
 struct Part {
     bytes: Vec<u8>,
     lines: u64,
+    /// The check sum of all records up to these.
+    sum: u32,
     /// Bytes of the lines themselves.
     size: usize,
     /// The step of the last line, if they are rows.
@@ -241,9 +267,12 @@ struct Part {
 }
 
 impl Lines {
-    fn push(&mut self, line: &str, batch: usize) -> Pushed {
+    fn push(&mut self, line: &str, record: &[u8], batch: usize) -> Pushed {
         self.count += 1;
+        self.sum = crc32c::crc32c_append(self.sum, record);
         if self.count <= self.skipped {
+            let known = self.expected.filter(|_| self.count == self.skipped);
+            self.differ |= known.is_some_and(|sum| sum != self.sum);
             return Pushed::Known;
         }
         if self.parts.back().is_none_or(|part| part.size + line.len() > batch) {
@@ -255,6 +284,7 @@ impl Lines {
         }
         put_str(&mut part.bytes, line);
         part.lines += 1;
+        part.sum = self.sum;
         part.size += line.len();
         self.bytes += line.len();
         Pushed::Waits
@@ -294,9 +324,9 @@ mod tests {
         let places = Places::default();
         let mut streams = Streams::new(1 << 20, &places);
         assert_eq!(body(&mut streams, &places, &Extras::default()), "{}");
-        streams.push(StreamKind::History, r#"{"a":1}"#);
-        streams.push(StreamKind::History, r#"{"a":2}"#);
-        streams.push(StreamKind::Console, "x");
+        streams.push(StreamKind::History, r#"{"a":1}"#, b"");
+        streams.push(StreamKind::History, r#"{"a":2}"#, b"");
+        streams.push(StreamKind::Console, "x", b"");
         streams.set_summary("{}".into());
         let extras =
             Extras { uploaded: vec!["a".into(), "b".into()], preempting: true, complete: Some(-1) };
@@ -314,10 +344,11 @@ mod tests {
 
     #[test]
     fn lines_go_to_their_place_after_those_that_are_acknowledged() {
-        let history = Place { base: 10, acknowledged: 2 };
+        let history = Place { base: 10, acknowledged: 2, crc32c: None };
         let places = Places { history, ..Places::default() };
         let mut streams = Streams::new(1 << 20, &places);
-        let pushed = ["0", "1", "2", "3"].map(|line| streams.push(StreamKind::History, line));
+        let pushed = ["0", "1", "2", "3"]
+            .map(|line| streams.push(StreamKind::History, line, line.as_bytes()));
         assert_eq!(pushed, [Pushed::Known, Pushed::Known, Pushed::Waits, Pushed::Waits]);
         streams.mark_row(Some(9));
         let batch = streams.take(&places, &Extras::default());
@@ -327,19 +358,36 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_are_there_are_known_by_their_records() {
+        let sent = |expected| {
+            let history = Place { base: 0, acknowledged: 2, crc32c: expected };
+            let places = Places { history, ..Places::default() };
+            let mut streams = Streams::new(1 << 20, &places);
+            for record in ["0", "1", "2"] {
+                streams.push(StreamKind::History, record, record.as_bytes());
+            }
+            (streams.differ(), streams.take(&places, &Extras::default()).sums)
+        };
+        let whole = [Some(crc32c::crc32c(b"012")), None, None];
+        assert_eq!(sent(None), (false, whole));
+        assert_eq!(sent(Some(crc32c::crc32c(b"01"))), (false, whole));
+        assert_eq!(sent(Some(crc32c::crc32c(b"02"))), (true, whole));
+    }
+
+    #[test]
     fn no_request_is_too_large_and_no_line_too_long() {
         let places = Places::default();
         let mut streams = Streams::new(4 << 20, &places);
         let too_long = "x".repeat(LONGEST_LINE + 1);
-        assert_eq!(streams.push(StreamKind::History, &too_long), Pushed::TooLong);
+        assert_eq!(streams.push(StreamKind::History, &too_long, b""), Pushed::TooLong);
         let line = "x".repeat(3 << 20);
         for kind in [StreamKind::History, StreamKind::Events] {
             for _ in 0..3 {
-                assert_eq!(streams.push(kind, &line), Pushed::Waits);
+                assert_eq!(streams.push(kind, &line, b""), Pushed::Waits);
             }
         }
         let long = "y".repeat(LONGEST_LINE);
-        assert_eq!(streams.push(StreamKind::Console, &long), Pushed::Waits);
+        assert_eq!(streams.push(StreamKind::Console, &long, b""), Pushed::Waits);
         let mut counts = Vec::new();
         while !streams.is_empty() {
             let batch = streams.take(&places, &Extras::default());

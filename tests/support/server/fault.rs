@@ -11,6 +11,7 @@ use std::time::Duration;
 pub(crate) struct Fault {
     pub(super) action: Action,
     pub(super) applied: bool,
+    pub(super) cut: bool,
     pub(super) delay: Option<Duration>,
     target: Option<Target>,
     operation: Option<String>,
@@ -30,8 +31,6 @@ pub(super) enum Action {
     Instead(Response),
     /// The connection closes without an answer.
     Drop,
-    /// The request is performed; the connection closes in the middle of the answer.
-    Cut,
 }
 
 impl Fault {
@@ -54,7 +53,7 @@ impl Fault {
 
     /// The request is performed; the connection closes after the status line and half of the answer.
     pub(crate) fn cut_answer() -> Self {
-        Self::new(Action::Cut)
+        Self::none().cut()
     }
 
     /// The right answer, with headers (`RateLimit-Remaining`) or a delay.
@@ -66,6 +65,7 @@ impl Fault {
         Self {
             action,
             applied: false,
+            cut: false,
             delay: None,
             target: None,
             operation: None,
@@ -129,6 +129,12 @@ impl Fault {
         self
     }
 
+    /// The connection closes in the middle of the answer.
+    pub(crate) fn cut(mut self) -> Self {
+        self.cut = true;
+        self
+    }
+
     /// Waits before anything else; ends early when the server goes.
     pub(crate) fn delayed(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
@@ -140,7 +146,7 @@ impl Fault {
         match &mut self.action {
             Action::Answer { headers } => headers.push((name.to_owned(), value.to_owned())),
             Action::Instead(answer) => answer.headers.push((name.to_owned(), value.to_owned())),
-            Action::Drop | Action::Cut => panic!("a lost answer has no headers"),
+            Action::Drop => panic!("a lost answer has no headers"),
         }
         self
     }

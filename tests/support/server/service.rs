@@ -283,7 +283,9 @@ impl Shared {
             Some(Action::Answer { headers }) => answer.headers.extend_from_slice(headers),
             Some(Action::Instead(other)) => answer.clone_from(other),
             Some(Action::Drop) => return Reply::Nothing,
-            Some(Action::Cut) => return Reply::Half(answer),
+        }
+        if fault.is_some_and(|fault| fault.cut) {
+            return Reply::Half(answer);
         }
         world.state.requests[number].status = Some(answer.status);
         Reply::Whole(answer)

@@ -199,7 +199,7 @@ impl Sending {
     fn put(&mut self, entry: usize) -> Option<(Errand, Request)> {
         let (node, found) = (self.node.as_ref()?, self.found.as_ref()?);
         let Some(parts) = &node.multipart else {
-            let body = Body::File { path: found.path.clone(), offset: 0, length: found.size };
+            let body = found.body(0, found.size);
             return Some((Errand::Put(entry), put(node.url.clone()?, node.headers(), body)));
         };
         let at = self.etags.len();
@@ -208,7 +208,7 @@ impl Sending {
         let length = part_length(found.size).unwrap_or(found.size);
         let offset = length.saturating_mul(at as u64);
         let length = length.min(found.size.saturating_sub(offset));
-        let body = Body::File { path: found.path.clone(), offset, length };
+        let body = found.body(offset, length);
         let headers = vec![("Content-MD5".to_owned(), BASE64.encode(md5))];
         Some((Errand::Part(entry, at), put(part.url.clone(), headers, body)))
     }
