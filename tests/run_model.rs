@@ -9,7 +9,7 @@ use wandb_offline::log::LogWriter;
 use wandb_offline::proto::wandb_internal::record::RecordType;
 use wandb_offline::record::{HistoryView, ItemValue, RawRecord, RecordKind};
 use wandb_offline::run::{Cell, Columns, RunState, load};
-use wandb_offline::{Reader, Result};
+use wandb_offline::{Reader, Result, Writer};
 
 /// The logs under `fixtures/wandb`, by the name of their directory.
 fn fixtures() -> BTreeMap<String, PathBuf> {
@@ -376,4 +376,40 @@ fn the_parts_of_a_run_are_where_they_belong() {
     assert!(
         stats.stats().last("proc.memory.rssMB").is_some_and(|value| value.as_f64() > Some(0.0))
     );
+}
+
+#[test]
+fn a_large_log_is_read_on_all_processors_as_on_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Writer::options().dir(dir.path()).buffered(1000, Duration::MAX).create().unwrap();
+    for row in 0..100_000_u32 {
+        let loss = 1.0 / f64::from(row + 1);
+        if row % 40_000 == 7 {
+            run.log((("loss", loss), ("note", "now and then"), ("exact", i64::MAX))).unwrap();
+        } else {
+            run.log((("loss", loss), ("epoch", row / 1000), ("even", row % 2 == 0))).unwrap();
+        }
+    }
+    run.finish().unwrap();
+    let log = run.path().to_owned();
+    assert!(fs::metadata(&log).unwrap().len() > 8 << 20, "large enough for threads");
+
+    let many = Columns::read(&log).unwrap();
+    let one = Columns::from_reader(&mut Reader::open(&log).unwrap()).unwrap();
+    assert_eq!((many.rows(), many.steps()), (100_000, one.steps()));
+    assert_eq!(many.iter().count(), one.iter().count());
+    for ((key, many), (_, one)) in many.iter().zip(one.iter()) {
+        assert_eq!(many.kind(), one.kind(), "{key}");
+        assert!(many.iter().eq(one.iter()), "{key}");
+    }
+
+    // Damage stops both at the same byte.
+    let mut bytes = fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x55;
+    fs::write(&log, &bytes).unwrap();
+    let many = Columns::read(&log).unwrap_err();
+    let one = Columns::from_reader(&mut Reader::open(&log).unwrap()).unwrap_err();
+    assert_eq!((many.offset(), many.to_string()), (one.offset(), one.to_string()));
+    assert!(many.is_corrupt(), "{many}");
 }

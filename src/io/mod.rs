@@ -6,6 +6,7 @@ mod framed;
 mod growing;
 mod inflate;
 mod output;
+mod side_by_side;
 mod small;
 mod source;
 mod staged;
@@ -13,6 +14,7 @@ mod unpacked;
 #[cfg(feature = "zstd")]
 mod unzstd;
 mod within;
+mod write_behind;
 
 #[cfg(feature = "sync")]
 pub(crate) use digest::copy_digested;
@@ -21,6 +23,7 @@ pub use framed::{Framed, GapReport};
 pub(crate) use growing::Growing;
 pub use growing::{End, News, Replaced};
 pub(crate) use output::Output;
+pub(crate) use side_by_side::side_by_side;
 pub(crate) use small::read_small;
 pub(crate) use source::skip;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};

@@ -1,9 +1,12 @@
 //! Where bytes go: a buffer in front of a sink, and what became of writing.
 
+use super::write_behind::WriteBehind;
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// A buffer in front of a sink. After a failed write the sink may hold half of what it was given, so the
 /// output stays failed. Dropping it does not flush: what the caller did not flush was not promised.
@@ -16,6 +19,7 @@ pub(crate) struct Output<W> {
     buffer: Vec<u8>,
     /// What the first failed write failed with.
     failed: Option<String>,
+    behind: Option<WriteBehind>,
 }
 
 impl Output<File> {
@@ -26,17 +30,39 @@ impl Output<File> {
         Ok(Self::new(file, path, refusal))
     }
 
+    /// From now on the disk is given what is written while more is written. Worth it for output that is
+    /// made in one go and then put on the disk.
+    pub(crate) fn write_behind(&mut self) {
+        self.behind = self.sink.try_clone().ok().map(WriteBehind::new);
+    }
+
     /// Flushes, and asks the operating system to put everything on the disk; `action` completes "cannot".
     pub(crate) fn sync(&mut self, action: &'static str) -> Result<()> {
         self.flush()?;
-        self.sink.sync_data().map_err(|error| self.fail(error, action))
+        let behind = self.behind.take().map_or(Ok(()), |mut behind| behind.end());
+        behind.and_then(|()| self.sink.sync_data()).map_err(|error| self.fail(error, action))
+    }
+
+    /// As [`Self::sync`], with something else to do while the disk is at work, once everything is flushed.
+    pub(crate) fn sync_while<T>(
+        &mut self,
+        action: &'static str,
+        meanwhile: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.flush()?;
+        let (synced, done) = thread::scope(|scope| {
+            let synced = scope.spawn(|| self.sync(action));
+            let done = meanwhile();
+            (synced.join().unwrap_or_else(|panic| resume_unwind(panic)), done)
+        });
+        synced.and(done)
     }
 }
 
 impl<W> Output<W> {
     /// An output to `sink`. `path` names it in errors.
     pub(crate) const fn new(sink: W, path: PathBuf, refusal: &'static str) -> Self {
-        Self { sink, path, refusal, buffer: Vec::new(), failed: None }
+        Self { sink, path, refusal, buffer: Vec::new(), failed: None, behind: None }
     }
 
     /// An output that begins with these bytes.
@@ -94,6 +120,9 @@ impl<W: Write> Output<W> {
             return Ok(());
         }
         let written = self.sink.write_all(&self.buffer).and_then(|()| self.sink.flush());
+        if let Some(behind) = &mut self.behind {
+            behind.written(self.buffer.len());
+        }
         self.buffer.clear();
         written.map_err(|error| self.fail(error, "write to"))
     }

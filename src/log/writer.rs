@@ -42,6 +42,16 @@ impl LogWriter {
     pub fn sync(&mut self) -> Result<()> {
         self.output.sync(WRITE)
     }
+
+    /// As [`Output::write_behind`].
+    pub(crate) fn write_behind(&mut self) {
+        self.output.write_behind();
+    }
+
+    /// As [`Output::sync_while`].
+    pub(crate) fn sync_while<T>(&mut self, meanwhile: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.output.sync_while(WRITE, meanwhile)
+    }
 }
 
 impl<W: Write> LogWriter<W> {

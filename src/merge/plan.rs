@@ -4,7 +4,8 @@ use super::options::Options;
 use super::place::{Placement, StepRange, place};
 use super::segment::Segment;
 use crate::error::{Error, Result};
-use crate::log::find_all;
+use crate::io::side_by_side;
+use crate::log::{LogFile, find_all};
 use crate::rewrite::Damage;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -120,15 +121,10 @@ pub(super) fn read_all(paths: &[impl AsRef<Path>], options: &Options) -> Result<
     if let Some(error) = errors.into_iter().next() {
         return Err(error);
     }
-    let mut segments = Vec::new();
-    for log in logs {
-        let segment = Segment::read(&log)?;
-        let wanted = options.run_id.as_deref();
-        if wanted.is_none_or(|wanted| wanted == segment.run_id()) {
-            segments.push(segment);
-        }
-    }
-    Ok(segments)
+    let wanted = options.run_id.as_deref();
+    let is_meant = |segment: &Segment| wanted.is_none_or(|wanted| wanted == segment.run_id());
+    let read = |log: &LogFile| Segment::read(log).map(|segment| Some(segment).filter(is_meant));
+    side_by_side(&logs, read).into_iter().filter_map(Result::transpose).collect()
 }
 
 /// The id of the merged run.

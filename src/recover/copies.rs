@@ -1,21 +1,18 @@
 //! Records that are there twice.
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Remembers the last records that were taken over, as digests, so memory stays bounded.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
-    last: VecDeque<u64>,
-    seen: HashSet<u64>,
+    last: VecDeque<Digest>,
+    seen: HashSet<Digest>,
 }
 
 impl Copies {
     /// Whether no record of this number and these bytes was taken over lately. It is from now on.
     pub(super) fn is_new(&mut self, number: i64, payload: &[u8]) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (number, payload).hash(&mut hasher);
-        let digest = hasher.finish();
+        let digest = (number, crc32fast::hash(payload), crc32c::crc32c(payload));
         if !self.seen.insert(digest) {
             return false;
         }
@@ -28,6 +25,9 @@ impl Copies {
         true
     }
 }
+
+/// The number of a record, and two checksums of its bytes.
+type Digest = (i64, u32, u32);
 
 /// A block of 32 KiB holds some hundreds of records.
 const REMEMBERED: usize = 1 << 16;

@@ -48,8 +48,8 @@ pub(super) trait Form {
     /// Appends a record.
     fn encode(&mut self, payload: &[u8], out: &mut Vec<u8>);
 
-    /// The record to add at the end, if one is `wanted` and missing.
-    fn finish(&mut self, _wanted: bool, _ledger: &mut Ledger) -> Option<Vec<u8>> {
+    /// The record to add at the end, if one is wanted and missing.
+    fn finish(&mut self, _ledger: &mut Ledger) -> Option<Vec<u8>> {
         None
     }
 }
@@ -58,14 +58,16 @@ pub(super) trait Form {
 #[derive(Debug)]
 pub(super) struct LogForm {
     encoder: BlockEncoder,
+    /// Whether an exit record is to be added.
+    finish: bool,
     exit_seen: bool,
-    /// The last row's seconds since the run began.
+    /// The last row's seconds since the run began, which an exit record states.
     runtime: f64,
 }
 
-impl Default for LogForm {
-    fn default() -> Self {
-        Self { encoder: BlockEncoder::resume(0), exit_seen: false, runtime: 0.0 }
+impl LogForm {
+    pub(super) fn new(finish: bool) -> Self {
+        Self { encoder: BlockEncoder::resume(0), finish, exit_seen: false, runtime: 0.0 }
     }
 }
 
@@ -94,7 +96,9 @@ impl Form for LogForm {
             RecordKind::History => {
                 let row = HistoryView::new(&body.message);
                 facts.step = row.step().map_err(|error| record.malformed(error))?;
-                self.runtime = runtime(&row).unwrap_or(self.runtime);
+                if self.finish {
+                    self.runtime = runtime(&row).unwrap_or(self.runtime);
+                }
             }
             RecordKind::Exit => self.exit_seen = true,
             _ => {}
@@ -106,8 +110,8 @@ impl Form for LogForm {
         self.encoder.record(payload, out);
     }
 
-    fn finish(&mut self, wanted: bool, ledger: &mut Ledger) -> Option<Vec<u8>> {
-        if !wanted || self.exit_seen {
+    fn finish(&mut self, ledger: &mut Ledger) -> Option<Vec<u8>> {
+        if !self.finish || self.exit_seen {
             return None;
         }
         let runtime = self.runtime as i32;

@@ -29,10 +29,10 @@ pub use report::{Format, Loss, RecoverReport, Recovered};
 use crate::error::{Error, Result};
 use crate::io::{Framed, Output, Source};
 use crate::limits::Limits;
+use crate::rewrite::Contents;
 use copies::Copies;
 use form::{EventForm, Form, LogForm};
 use ledger::Ledger;
-use output::Digest;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ pub struct Options {
 pub fn recover(input: impl AsRef<Path>, options: &Options) -> Result<RecoverReport> {
     let target = Target::of(input.as_ref(), options)?;
     match target.format {
-        Format::Log => output::write(&target, LogForm::default(), options),
+        Format::Log => output::write(&target, LogForm::new(options.finish), options),
         Format::Events => output::write(&target, EventForm, options),
     }
 }
@@ -101,7 +101,7 @@ pub fn recover(input: impl AsRef<Path>, options: &Options) -> Result<RecoverRepo
 pub fn recover_log(from: impl Read, to: impl Write, finish: bool) -> Result<Recovered> {
     let mut output = Output::new(to, PathBuf::new(), REFUSAL);
     let source = LogForm::source(from);
-    let (recovered, _) = salvage(LogForm::default(), source, &mut output, None, finish)?;
+    let (recovered, _) = salvage(LogForm::new(finish), source, &mut output, None)?;
     Ok(recovered)
 }
 
@@ -111,7 +111,7 @@ pub fn recover_log(from: impl Read, to: impl Write, finish: bool) -> Result<Reco
 /// As for [`recover_log`].
 pub fn recover_events(from: impl Read, to: impl Write) -> Result<Recovered> {
     let mut output = Output::new(to, PathBuf::new(), REFUSAL);
-    let (recovered, _) = salvage(EventForm, EventForm::source(from), &mut output, None, false)?;
+    let (recovered, _) = salvage(EventForm, EventForm::source(from), &mut output, None)?;
     Ok(recovered)
 }
 
@@ -121,15 +121,14 @@ fn salvage<F: Form, S: Source, W: Write>(
     source: S,
     output: &mut Output<W>,
     path: Option<&Path>,
-    finish: bool,
-) -> Result<(Recovered, Digest)> {
+) -> Result<(Recovered, Contents)> {
     let limits = Limits::DEFAULT;
     let mut framed = Framed::new(F::decoder(&limits), source, &limits).lenient(true);
     if let Some(path) = path {
         framed = framed.named(path);
     }
     let (mut ledger, mut copies) = (Ledger::new(F::FORMAT), Copies::default());
-    let mut digest = Digest::default();
+    let mut contents = Contents::default();
     form.begin(output.buffer()?);
     while let Some((span, payload, gaps)) = framed.next_with_gaps()? {
         ledger.pass(span, gaps);
@@ -140,7 +139,7 @@ fn salvage<F: Form, S: Source, W: Write>(
             }
             Ok(facts) => {
                 ledger.take(span, &facts);
-                digest.add(payload);
+                contents.add(payload);
                 form.encode(payload, output.buffer()?);
             }
         }
@@ -151,8 +150,8 @@ fn salvage<F: Form, S: Source, W: Write>(
     let tail = framed.tail();
     ledger.end(framed.gaps(), tail);
     let nothing = ledger.is_empty();
-    if let Some(payload) = form.finish(finish && !nothing, &mut ledger) {
-        digest.add(&payload);
+    if !nothing && let Some(payload) = form.finish(&mut ledger) {
+        contents.add(&payload);
         form.encode(&payload, output.buffer()?);
     }
     output.flush()?;
@@ -160,7 +159,7 @@ fn salvage<F: Form, S: Source, W: Write>(
     if nothing {
         return Err(no_record(&recovered, path));
     }
-    Ok((recovered, digest))
+    Ok((recovered, contents))
 }
 
 fn no_record(recovered: &Recovered, path: Option<&Path>) -> Error {

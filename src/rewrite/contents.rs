@@ -10,7 +10,8 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
-/// The records of a log, counted and digested: all of each but its number, which follows from its place.
+/// The records of a file, counted and digested: all of each, but for the number of those that are numbered
+/// anew, which follows from its place.
 ///
 /// The digest is a CRC-32C, a polynomial other than that of the log's own checksums, over the length and
 /// the bytes of each record in turn.
@@ -22,7 +23,7 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// Adds a record with these fields, `num` aside.
+    /// Adds a record with these fields, `num` aside if it is going to be another.
     #[inline]
     pub(crate) fn add(&mut self, fields: &[u8]) {
         self.records += 1;
@@ -60,7 +61,8 @@ impl Contents {
         self.compare(&found, reader.tail(), path)
     }
 
-    fn compare(&self, found: &Self, tail: Option<Tail>, path: &Path) -> Result<()> {
+    /// Compares what a file should hold with what was `found` in it, up to its `tail`.
+    pub(crate) fn compare(&self, found: &Self, tail: Option<Tail>, path: &Path) -> Result<()> {
         if found != self {
             let reason = format!(
                 "{} records of {} bytes instead of {} of {}, or others",

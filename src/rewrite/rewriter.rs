@@ -128,11 +128,17 @@ impl<W: Write> Rewriter<W> {
 }
 
 impl Rewriter {
+    /// Writes to a file, which in the end is [proven](Self::prove).
+    pub(super) fn to_prove(mut log: LogWriter) -> Self {
+        log.write_behind();
+        Self::new(log)
+    }
+
     /// Puts the log on the disk, reads it back, and compares: as many records, in this order, with these
     /// bytes, and a clean end.
     pub(super) fn prove(mut self) -> Result<Written> {
-        self.log.sync()?;
-        self.contents.prove(self.log.path())?;
+        let path = self.log.path().to_owned();
+        self.log.sync_while(|| self.contents.prove(&path))?;
         debug_assert_eq!(self.contents.records(), self.counts.records());
         Ok(self.counts)
     }

@@ -64,7 +64,7 @@ impl Staged {
         let dir = StagedDir::new(directory.into())?;
         let files = dir.path().join("files");
         fs::create_dir(&files).map_err(|error| Error::io("create", &files, error))?;
-        let log = Rewriter::new(LogWriter::create(dir.unfinished_log())?);
+        let log = Rewriter::to_prove(LogWriter::create(dir.unfinished_log())?);
         let log_name = format!("run-{}.wandb", file_name(id));
         Ok(Self { log, files: Some(FilesDir::new(files)), place: Place::Run { dir, log_name } })
     }
@@ -75,7 +75,7 @@ impl Staged {
     /// When something of that name exists, or nothing can be made there.
     pub fn log(path: impl Into<PathBuf>) -> Result<Self> {
         let (staged, file) = StagedFile::new(path.into())?;
-        let log = Rewriter::new(LogWriter::new(file, staged.path()));
+        let log = Rewriter::to_prove(LogWriter::new(file, staged.path()));
         Ok(Self { log, files: None, place: Place::Log(staged) })
     }
 

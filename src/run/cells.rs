@@ -168,6 +168,32 @@ impl Cells {
         }
     }
 
+    /// Whether a value can be added as it is, and leaves all others as they are.
+    #[inline]
+    pub(super) fn takes(&self, value: &Owned) -> bool {
+        match (self, value) {
+            (Self::Float(_), Owned::Float(_))
+            | (Self::Int(_), Owned::Int(_))
+            | (Self::Bool(_), Owned::Bool(_))
+            | (Self::Text(_), Owned::Text(_))
+            | (Self::Json(_), Owned::Json(_)) => true,
+            _ => self.len() == 0,
+        }
+    }
+
+    /// Adds the values of others, which changes the kind of the column as adding them one by one does.
+    pub(super) fn append(&mut self, others: Self) {
+        match (&mut *self, others) {
+            (cells, others) if cells.len() == 0 => *cells = others,
+            (Self::Int(cells), Self::Int(mut others)) => cells.append(&mut others),
+            (Self::Float(cells), Self::Float(mut others)) => cells.append(&mut others),
+            (Self::Bool(cells), Self::Bool(mut others)) => cells.append(&mut others),
+            (Self::Text(cells), Self::Text(mut others))
+            | (Self::Json(cells), Self::Json(mut others)) => cells.append(&mut others),
+            (cells, others) => others.into_mixed().into_iter().for_each(|value| cells.push(value)),
+        }
+    }
+
     fn into_mixed(self) -> Vec<Owned> {
         match self {
             Self::Int(cells) => cells.into_iter().map(Owned::Int).collect(),

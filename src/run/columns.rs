@@ -1,5 +1,7 @@
 //! A history in memory, column by column.
 
+mod parts;
+
 use super::cells::{Cell, Cells, ColumnKind, Owned};
 use super::slots::Slots;
 use crate::error::{Error, Result};
@@ -7,7 +9,9 @@ use crate::io::Source;
 use crate::log::{self, Reader};
 use crate::record::{ItemValue, RawRecord, RecordKind, join_key, read_step, split_key};
 use crate::wire::{Field, Fields, Malformed};
+use std::num::NonZero;
 use std::path::Path;
+use std::thread;
 
 /// The history of a run as typed columns.
 ///
@@ -30,16 +34,27 @@ pub struct Columns {
     slots: Slots,
     columns: Vec<Column>,
     steps: Vec<i64>,
+    /// The first row that states its step.
+    first_stated: Option<usize>,
+    /// Whether these are some rows of a history, to be appended to those before.
+    is_part: bool,
 }
 
 impl Columns {
-    /// Reads the history of the log that `path` means, as for [`load`](super::load), strictly.
+    /// Reads the history of the log that `path` means, as for [`load`](super::load), strictly. Large logs are
+    /// read on all processors.
     ///
     /// # Errors
     /// When there is no log or it cannot be read, or at its first damage.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = &log::locate(path)?.path;
-        Self::from_reader(&mut Reader::open(path)?).map_err(|error| error.at(path))
+        let log = log::locate(path)?;
+        let mut reader = Reader::open(&log.path)?;
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let columns = match threads {
+            2.. if log.size >= WORTH_THREADS => parts::read(&mut reader, threads),
+            _ => Self::from_reader(&mut reader),
+        };
+        columns.map_err(|error| error.at(&log.path))
     }
 
     /// Reads the history of a log, up to the end of the reader. What the reader passes over, if it is
@@ -62,9 +77,7 @@ impl Columns {
     pub fn apply(&mut self, record: &RawRecord<'_>) -> Result<bool> {
         match record.body()? {
             Some(body) if body.kind == RecordKind::History => {
-                let row = u32::try_from(self.steps.len());
-                let row =
-                    row.map_err(|_| Error::misuse("a history in memory has 2^32 rows at most"))?;
+                let row = u32::try_from(self.steps.len()).map_err(|_| too_many_rows())?;
                 self.row(&body.message, row).map_err(|error| {
                     self.columns.iter_mut().for_each(|column| column.remove(row));
                     record.malformed(error)
@@ -93,6 +106,9 @@ impl Columns {
             sound.ok_or(Malformed { at })?;
         }
         let step = step.or_else(|| self.step_item(row));
+        if step.is_some() && self.first_stated.is_none() {
+            self.first_stated = Some(self.steps.len());
+        }
         let counted = || self.steps.last().map_or(0, |last| last.saturating_add(1));
         self.steps.push(step.unwrap_or_else(counted));
         Ok(())
@@ -105,14 +121,18 @@ impl Columns {
             self.columns.resize_with(self.slots.len(), Column::default);
         }
         if let Some(value) = Owned::read(value) {
-            self.columns.get_mut(slot)?.push(row, value);
+            let column = self.columns.get_mut(slot)?;
+            if self.is_part && !column.cells.takes(&value) {
+                column.begin_stretch();
+            }
+            column.push(row, value);
         }
         Some(())
     }
 
     fn step_item(&self, row: u32) -> Option<i64> {
         let column = self.columns.get(self.slots.get(&["_step".into()])?)?;
-        match column.at(row as usize)? {
+        match column.last_of(row)? {
             Cell::Int(step) => Some(step),
             Cell::Float(step) => ItemValue::Number(step).as_integer(),
             _ => None,
@@ -159,6 +179,9 @@ impl Columns {
 pub struct Column {
     rows: Rows,
     cells: Cells,
+    /// In a part of a history: the values before, in stretches of one kind each. What kind the whole column
+    /// is of follows from their order.
+    stretches: Vec<Cells>,
 }
 
 /// The rows that have a value: one run of rows, as it mostly is, or a list.
@@ -211,8 +234,20 @@ impl Column {
             _ => false,
         };
         if removed {
-            self.cells.pop();
+            match self.stretches.last_mut() {
+                Some(before) if self.cells.len() == 0 => before.pop(),
+                _ => self.cells.pop(),
+            }
         }
+    }
+
+    /// The value of `row`, which is the last if there is one.
+    fn last_of(&self, row: u32) -> Option<Cell<'_>> {
+        let last = match &self.rows {
+            Rows::Run { first, length } => first.checked_add(length.checked_sub(1)?)?,
+            Rows::List(rows) => *rows.last()?,
+        };
+        self.cells.get(self.cells.len().checked_sub(1)?).filter(|_| last == row)
     }
 
     /// What its values are.
@@ -280,6 +315,13 @@ impl Column {
         self.cells().map(|cell| cell.as_f64().unwrap_or(f64::NAN)).collect()
     }
 }
+
+fn too_many_rows() -> Error {
+    Error::misuse("a history in memory has 2^32 rows at most")
+}
+
+/// A log of that many bytes is read by several threads.
+const WORTH_THREADS: u64 = 8 << 20;
 
 const ITEM: u32 = 1;
 const STEP: u32 = 2;
@@ -378,6 +420,48 @@ mod tests {
         assert!(columns.get(r"v1\.5").is_some() && columns.get("v1.5").is_some());
         assert!(columns.get("n").is_none());
         assert_eq!(columns.iter().map(|(key, _)| key).collect::<Vec<_>>(), ["a.b", r"v1\.5"]);
+    }
+
+    /// As another log would be read, by threads that get so few rows that each key and step crosses their
+    /// border.
+    #[test]
+    fn parts_put_together_are_the_history_in_one() {
+        let values = ["1", "2.5", "9007199254740993", "\"x\"", "true", "[1]", "null", "3"];
+        let mut seed = 1_u64;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        for round in 0..300 {
+            let kinds = 1 + round % values.len();
+            let rows: Vec<Vec<u8>> = (0..random(30))
+                .map(|_| {
+                    let mut items: Vec<(&[&str], &str)> = Vec::new();
+                    for key in [&["a"][..], &["b", "c"], &["d"], &["_step"]] {
+                        if random(3) > 0 {
+                            items.push((key, values[random(kinds)]));
+                        }
+                    }
+                    row(&items, (random(3) == 0).then(|| random(50) as i64))
+                })
+                .collect();
+            let want = columns(&rows);
+            let mut found = Columns::default();
+            for rows in rows.chunks(1 + random(6)) {
+                let mut part = Columns { is_part: true, ..Columns::default() };
+                for row in rows {
+                    apply(&mut part, row).unwrap();
+                }
+                found.append(part).unwrap();
+            }
+            let shown = |columns: &Columns| {
+                let each = columns.iter().map(|(key, column)| {
+                    format!("{key} {:?} {:?}", column.kind(), column.iter().collect::<Vec<_>>())
+                });
+                (columns.steps().to_vec(), each.collect::<Vec<_>>())
+            };
+            assert_eq!(shown(&found), shown(&want), "{round}");
+        }
     }
 
     #[test]

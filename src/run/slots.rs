@@ -108,14 +108,16 @@ impl Slots {
 
     fn slot(&mut self, item: &HistoryItem<'_>) -> Option<usize> {
         let path: Path = item.path.elements().map(Into::into).collect();
-        if path.len() > DEPTH {
-            return None;
-        }
+        (path.len() <= DEPTH).then(|| self.add(&path))
+    }
+
+    /// The number of a key, a new one if it has none yet.
+    pub(crate) fn add(&mut self, path: &Path) -> usize {
         let slot = *self.by_path.entry(path.clone()).or_insert(self.paths.len());
         if slot == self.paths.len() {
-            self.paths.push(path);
+            self.paths.push(path.clone());
         }
-        Some(slot)
+        slot
     }
 
     /// How many keys there are.
