@@ -90,7 +90,15 @@ fn main() -> Result<ExitCode> {
 /// Builds the programs as users get them, and says where they are.
 fn build(root: &Path) -> Result<PathBuf> {
     let target = root.join("target");
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo tells this program of itself would have dependencies built anew.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    let status = cargo
         .args(["build", "--release", "--locked", "--features", "cli,sync", "--manifest-path"])
         .arg(root.join("Cargo.toml"))
         .arg("--target-dir")

@@ -167,7 +167,7 @@ fn empty(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| dir.display().to_string())
 }
 
-/// Copies a directory into another.
+/// Copies a directory into another, but no links.
 fn copy(dir: &Path, into: &Path) -> Result<()> {
     let around = dir.parent().unwrap_or(dir);
     for entry in WalkDir::new(dir) {
@@ -175,7 +175,7 @@ fn copy(dir: &Path, into: &Path) -> Result<()> {
         let to = into.join(entry.path().strip_prefix(around)?);
         if entry.file_type().is_dir() {
             fs::create_dir(&to)?;
-        } else {
+        } else if entry.file_type().is_file() {
             fs::copy(entry.path(), &to)?;
         }
     }

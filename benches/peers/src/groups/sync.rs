@@ -26,7 +26,11 @@ fn jobs(bench: &Bench, url: &str, runs: u64, rows: u64) -> Result<Vec<Job>> {
     let copy = bench.scratch.join(dir.file_name().context("the data has no name")?);
     let mut copies = Vec::new();
     for run in fs::read_dir(&dir)? {
-        copies.push(copy.join(run?.file_name()));
+        let run = run?;
+        // Beside the runs is a link to the latest.
+        if run.file_type()?.is_dir() {
+            copies.push(copy.join(run.file_name()));
+        }
     }
     copies.sort();
     let set = |job: Job| {
