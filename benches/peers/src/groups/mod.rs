@@ -14,6 +14,7 @@ use crate::peers::Peers;
 use crate::work::Work;
 use anyhow::Result;
 use std::path::PathBuf;
+use tempfile::TempDir;
 
 /// Works of one kind, of which the first is ours.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) struct Bench {
     large: bool,
     /// Where jobs write. It is emptied for each run.
     pub(crate) scratch: PathBuf,
+    /// Around it, gone with this.
+    _around: TempDir,
 }
 
 /// Makes groups, and the data they need.
@@ -65,8 +68,9 @@ pub(crate) const ALL: [(&str, Make); 8] = [
 impl Bench {
     /// Jobs that run these programs on this data.
     pub(crate) fn new(programs: PathBuf, data: Data, peers: Peers, large: bool) -> Result<Self> {
-        let scratch = data.dir().join("scratch");
-        Ok(Self { programs, itself: std::env::current_exe()?, data, peers, large, scratch })
+        let around = tempfile::Builder::new().prefix("scratch-").tempdir_in(data.dir())?;
+        let (itself, scratch) = (std::env::current_exe()?, around.path().join("scratch"));
+        Ok(Self { programs, itself, data, peers, large, scratch, _around: around })
     }
 
     /// The program `wandb-offline`.
