@@ -18,8 +18,11 @@ pub(crate) fn start(delay: Duration) -> Result<String> {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let url = base.clone();
-            // A client that hangs up is done.
-            thread::spawn(move || serve(stream, delay, &url));
+            thread::spawn(move || {
+                if let Err(error) = serve(stream, delay, &url) {
+                    eprintln!("  server: {error}");
+                }
+            });
         }
     });
     Ok(url)
@@ -54,14 +57,15 @@ impl Request {
         let mut length = Some(0);
         loop {
             let header = line(from)?.to_ascii_lowercase();
-            match header.split_once(": ") {
-                Some(("content-length", value)) => length = value.parse().ok(),
-                Some(("transfer-encoding", "chunked")) => length = None,
-                Some(("expect", _)) => {
-                    from.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?
-                }
-                Some(_) => {}
-                None => break,
+            if header.is_empty() {
+                break;
+            }
+            let (name, value) = header.split_once(':').unwrap_or((&header, ""));
+            match (name, value.trim()) {
+                ("content-length", value) => length = value.parse().ok(),
+                ("transfer-encoding", "chunked") => length = None,
+                ("expect", _) => from.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?,
+                _ => {}
             }
         }
         if let Some(length) = length {

@@ -22,7 +22,7 @@ pub(super) fn groups(bench: &Bench) -> Result<Vec<Group>> {
 }
 
 fn jobs(bench: &Bench, url: &str, runs: u64, rows: u64) -> Result<Vec<Job>> {
-    let dir = bench.data.runs(runs, rows)?;
+    let dir = bench.data.runs(runs, rows)?.join("wandb");
     let copy = bench.scratch.join(dir.file_name().context("the data has no name")?);
     let mut copies = Vec::new();
     for run in fs::read_dir(&dir)? {
