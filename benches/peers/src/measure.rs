@@ -1,7 +1,7 @@
 //! One run of one job, in a process of its own.
 
 use anyhow::{Context as _, Result, bail};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) struct Job {
     /// What the table calls it.
     pub(crate) name: String,
     program: PathBuf,
-    args: Vec<std::ffi::OsString>,
+    args: Vec<OsString>,
     envs: Vec<(String, String)>,
     /// How many units of its group one run does.
     pub(crate) units: u64,

@@ -40,10 +40,13 @@ pub(super) fn scalars(logdir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Step, wall time and value.
+type Point = (i64, f64, f32);
+
 /// The crate tfrecord, one file after another.
 pub(super) fn tfrecord(logdir: &Path) -> Result<()> {
     let clock = Clock::start();
-    let mut series: FxHashMap<(usize, String), Vec<(i64, f64, f32)>> = FxHashMap::default();
+    let mut series: FxHashMap<(usize, String), Vec<Point>> = FxHashMap::default();
     for (run, file) in event_files(logdir)?.into_iter().enumerate() {
         let events: tfrecord::EventIter<_> = tfrecord::EventIter::open(file, Default::default())?;
         for event in events {
