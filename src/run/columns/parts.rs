@@ -117,7 +117,7 @@ impl Columns {
             }
         }
         self.steps.append(&mut part.steps);
-        self.first_stated = self.first_stated.or(part.first_stated.map(|row| rows + row));
+        self.first_stated = self.first_stated.or_else(|| part.first_stated.map(|row| rows + row));
         for ((_, path), column) in part.slots.since(0).zip(part.columns) {
             let slot = self.slots.add(path);
             self.columns.resize_with(self.slots.len(), Column::default);
