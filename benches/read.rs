@@ -1,28 +1,15 @@
 //! How fast a log becomes a run model or columns. The logs are made here, in memory.
 
+mod shape;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use shape::{KEYS, Numbers};
 use std::hint::black_box;
 use wandb_offline::json::{put_f64, put_i64};
 use wandb_offline::log::LogWriter;
 use wandb_offline::record::RecordKind;
 use wandb_offline::run::{Columns, RunState};
 use wandb_offline::{Reader, wire};
-
-const KEYS: [&str; 13] = [
-    "train/loss",
-    "train/accuracy",
-    "train/grad_norm",
-    "train/lr",
-    "epoch",
-    "tokens/seen",
-    "perf/step_time_s",
-    "perf/tokens_per_s",
-    "loss/aux_router_z",
-    "loss/kl_divergence",
-    "_timestamp",
-    "_runtime",
-    "_step",
-];
 
 const ROWS: i64 = 20_000;
 
@@ -35,22 +22,6 @@ enum Profile {
     Shuffled,
     /// Two summary records before each row, as the official client has it.
     Client,
-}
-
-/// A generator of numbers that look random.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn float(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
 }
 
 fn item(body: &mut Vec<u8>, key: &str, json: &[u8]) {
@@ -80,7 +51,7 @@ fn items(numbers: &mut Numbers, step: i64, profile: Profile) -> Vec<u8> {
 }
 
 fn log(profile: Profile) -> Vec<u8> {
-    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut numbers = Numbers::new(0);
     let mut log = LogWriter::new(Vec::new(), "bench");
     for step in 0..ROWS {
         let mut body = items(&mut numbers, step, profile);

@@ -23,7 +23,7 @@ pub use framed::{Framed, GapReport};
 pub(crate) use growing::Growing;
 pub use growing::{End, News, Replaced};
 pub(crate) use output::Output;
-pub(crate) use side_by_side::side_by_side;
+pub use side_by_side::side_by_side;
 pub(crate) use small::read_small;
 pub(crate) use source::skip;
 pub use source::{SliceSource, Source, SourceEnd, StreamSource};

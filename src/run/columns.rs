@@ -34,7 +34,7 @@ pub struct Columns {
     slots: Slots,
     columns: Vec<Column>,
     steps: Vec<i64>,
-    /// The first row that states its step.
+    /// The first row that states its step: those of a part that come before it count on from the rows before.
     first_stated: Option<usize>,
     /// Whether these are some rows of a history, to be appended to those before.
     is_part: bool,

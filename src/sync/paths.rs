@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::log::{self, LogFile, Reader, plain_path};
 use crate::run::RunState;
 use prost_types::Timestamp;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -55,13 +56,18 @@ pub(super) fn select(
     let mut seen: HashMap<PathBuf, PathBuf> = HashMap::new();
     let mut found: Vec<_> =
         paths.iter().flat_map(|path| logs(path, options, &mut selection)).collect();
-    found.retain(|log| {
-        let first = seen.get(&identity(&log.path));
-        if let Some(first) = first.filter(|first| **first != log.path) {
-            let why = format!("the same log as {}", first.display());
-            selection.passed.push((log.path.clone(), why));
+    found.retain(|log| match seen.entry(identity(&log.path)) {
+        Entry::Vacant(first) => {
+            first.insert(log.path.clone());
+            true
         }
-        first.is_none() && seen.insert(identity(&log.path), log.path.clone()).is_none()
+        Entry::Occupied(first) => {
+            if *first.get() != log.path {
+                let why = format!("the same log as {}", first.get().display());
+                selection.passed.push((log.path.clone(), why));
+            }
+            false
+        }
     });
     let copies = Copies::among(&found);
     let mut groups: BTreeMap<(String, String, String), Vec<Candidate>> = BTreeMap::new();

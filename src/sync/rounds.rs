@@ -117,9 +117,8 @@ impl<'a> Rounds<'a> {
         };
         self.errors.extend(errors.iter().map(ToString::to_string));
         for (path, why) in passed {
-            if !self.passed.contains(&path) {
+            if self.passed.insert(path.clone()) {
                 (self.session.observe)(Event::Passed { path: &path, why: &why });
-                self.passed.insert(path);
             }
         }
         left_out.into_iter().for_each(|report| self.leave_out(report));

@@ -1,6 +1,7 @@
 //! The logs and event files that are worked on: made once, by this crate's own writers, in the shape that the
 //! official clients give them.
 
+use crate::shape::{KEYS, Numbers};
 use anyhow::{Context as _, Result};
 use prost_types::Timestamp;
 use std::fs;
@@ -13,19 +14,8 @@ use wandb_offline::record::RecordKind;
 use wandb_offline::tfevents::SummaryWriter;
 use wandb_offline::{Writer, wire};
 
-/// The metrics of a row; with `_timestamp`, `_runtime` and `_step` it has 13 items.
-pub(crate) const METRICS: [&str; 10] = [
-    "train/loss",
-    "train/accuracy",
-    "train/grad_norm",
-    "train/lr",
-    "epoch",
-    "tokens/seen",
-    "perf/step_time_s",
-    "perf/tokens_per_s",
-    "loss/aux_router_z",
-    "loss/kl_divergence",
-];
+/// The metrics of a row, which are the first of its keys; `_timestamp`, `_runtime` and `_step` follow.
+pub(crate) const METRICS: [&str; 10] = *KEYS.first_chunk().expect("a row has ten metrics");
 
 /// Bytes of a row in a log, nearly.
 pub(crate) const ROW_LEN: u64 = 465;
@@ -123,25 +113,6 @@ const ID: &str = "peers000";
 
 /// 2026-01-01 00:00:00 UTC.
 const START: f64 = 1_767_225_600.0;
-
-/// Numbers that look random, the same each time.
-#[derive(Debug)]
-pub(crate) struct Numbers(u64);
-
-impl Numbers {
-    /// Numbers that `seed` decides.
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    /// A number from 0 to 1.
-    pub(crate) fn float(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
 
 /// What a training would log at a step.
 fn metrics(step: u64, numbers: &mut Numbers) -> [f64; 10] {

@@ -16,6 +16,8 @@ mod groups;
 mod measure;
 mod peers;
 mod server;
+#[path = "../../shape/mod.rs"]
+mod shape;
 mod table;
 mod work;
 

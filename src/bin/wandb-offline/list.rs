@@ -3,11 +3,9 @@
 use super::{Exit, PROGRAM, finish, print_error, stdout};
 use crate::support::{complain, shown};
 use std::io::Write;
-use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::time::SystemTime;
+use wandb_offline::io::side_by_side;
 use wandb_offline::json::Value;
 use wandb_offline::log::{self, LogFile};
 use wandb_offline::run::{self, LoadReport, RunState};
@@ -32,7 +30,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         complain(PROGRAM, &format!("no runs: {}", args.dir.display()));
     }
     let mut rows = Vec::new();
-    for row in load_all(&logs) {
+    let load = |log: &LogFile| {
+        run::load(&log.path, true).map(|(run, report)| Row::new(log, &run, &report))
+    };
+    for row in side_by_side(&logs, load) {
         match row {
             Ok(row) => {
                 if row.damaged {
@@ -59,32 +60,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     finish(&mut out)?;
     Ok(exit)
-}
-
-/// Loads the logs on all processors, in the order of the logs.
-fn load_all(logs: &[LogFile]) -> Vec<Result<Row>> {
-    let next = AtomicUsize::new(0);
-    let (send, receive) = mpsc::channel();
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(logs.len());
-    let mut rows: Vec<_> = std::thread::scope(|scope| {
-        for _ in 0..threads {
-            let (send, next) = (send.clone(), &next);
-            scope.spawn(move || {
-                while let i = next.fetch_add(1, Ordering::Relaxed)
-                    && let Some(log) = logs.get(i)
-                {
-                    let row = run::load(&log.path, true).map(|(run, r)| Row::new(log, &run, &r));
-                    if send.send((i, row)).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(send);
-        receive.into_iter().collect()
-    });
-    rows.sort_by_key(|(i, _)| *i);
-    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 /// What the table says of a run.

@@ -107,17 +107,16 @@ fn put_together(parts: &[Receiver<Result<Columns>>]) -> Result<Columns> {
 impl Columns {
     /// Adds the rows of a part behind these.
     pub(super) fn append(&mut self, mut part: Self) -> Result<()> {
-        let rows = self.steps.len();
+        let (rows, more) = (self.steps.len(), part.steps.len());
         let offset = u32::try_from(rows).map_err(|_| too_many_rows())?;
-        u32::try_from(rows + part.steps.len()).map_err(|_| too_many_rows())?;
+        u32::try_from(rows + more).map_err(|_| too_many_rows())?;
         if let Some(last) = self.steps.last() {
-            let counted = part.first_stated.unwrap_or(part.steps.len());
+            let counted = part.first_stated.unwrap_or(more);
             for (step, further) in part.steps.iter_mut().take(counted).zip(1..) {
                 *step = last.saturating_add(further);
             }
         }
         self.steps.append(&mut part.steps);
-        self.first_stated = self.first_stated.or_else(|| part.first_stated.map(|row| rows + row));
         for ((_, path), column) in part.slots.since(0).zip(part.columns) {
             let slot = self.slots.add(path);
             self.columns.resize_with(self.slots.len(), Column::default);

@@ -1,7 +1,8 @@
 //! Works that log: until what was logged is with the operating system.
 
 use super::{CALLS, Clock};
-use crate::data::{METRICS, Numbers};
+use crate::data::METRICS;
+use crate::shape::Numbers;
 use anyhow::Result;
 use std::fs::File;
 use std::hint::black_box;
