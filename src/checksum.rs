@@ -4,6 +4,9 @@
 //! A TFRecord carries CRC-32C (Castagnoli), rotated and offset ("masked") so that a checksum stored
 //! inside checksummed data does not cancel out.
 
+mod marks;
+
+pub(crate) use marks::Marks;
 use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -84,7 +87,7 @@ impl Stretches {
     /// The checksum of these bytes, if they were walked and are no more than 32 KiB.
     pub(crate) fn checksum(&self, stretch: Range<usize>) -> Option<Crc32> {
         let (before, after) = (self.register(stretch.start)?, self.register(stretch.end)?);
-        let moved = multiply(*POWERS.get(stretch.len())?, !before);
+        let moved = multiply(POLYNOMIAL, *POWERS.get(stretch.len())?, !before);
         Some(Crc32(!(moved ^ after)))
     }
 
@@ -97,27 +100,27 @@ impl Stretches {
     }
 }
 
-/// The product of two polynomials, modulo that of CRC-32, whose highest power is the lowest bit.
-const fn multiply(mut a: u32, mut b: u32) -> u32 {
+/// The product of two polynomials, modulo a third. The highest power is the lowest bit.
+const fn multiply(modulus: u32, mut a: u32, mut b: u32) -> u32 {
     let mut product = 0;
     while a != 0 {
         if a >> 31 == 1 {
             product ^= b;
         }
         a <<= 1;
-        b = times_x(b);
+        b = times_x(modulus, b);
     }
     product
 }
 
-const fn times_x(a: u32) -> u32 {
-    if a & 1 == 1 { a >> 1 ^ POLYNOMIAL } else { a >> 1 }
+const fn times_x(modulus: u32, a: u32) -> u32 {
+    if a & 1 == 1 { a >> 1 ^ modulus } else { a >> 1 }
 }
 
-const fn times_x8(mut a: u32) -> u32 {
+const fn times_x8(modulus: u32, mut a: u32) -> u32 {
     let mut bit = 0;
     while bit < 8 {
-        a = times_x(a);
+        a = times_x(modulus, a);
         bit += 1;
     }
     a
@@ -136,7 +139,12 @@ impl MaskedCrc32c {
     /// ```
     #[inline]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(crc32c::crc32c(bytes).rotate_right(15).wrapping_add(MASK_DELTA))
+        Self::mask(crc32c::crc32c(bytes))
+    }
+
+    #[inline]
+    const fn mask(crc32c: u32) -> Self {
+        Self(crc32c.rotate_right(15).wrapping_add(MASK_DELTA))
     }
 }
 
@@ -159,12 +167,14 @@ const CRC_OF_TYPE: [u32; 5] = [0xd202_ef8d, 0xa505_df1b, 0x3c0c_8ea1, 0x4b0b_be3
 const POLYNOMIAL: u32 = 0xedb8_8320;
 
 /// What a byte adds to the register it meets.
-static BYTE_STEPS: LazyLock<Vec<u32>> = LazyLock::new(|| (0..256).map(times_x8).collect());
+static BYTE_STEPS: LazyLock<Vec<u32>> =
+    LazyLock::new(|| (0..256).map(|byte| times_x8(POLYNOMIAL, byte)).collect());
 
 /// x^8n for each n up to 32 KiB: times it, a register moves on by n zero bytes.
 static POWERS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let one = 1 << 31;
-    std::iter::successors(Some(one), |&power| Some(times_x8(power))).take((32 << 10) + 1).collect()
+    let next = |&power: &u32| Some(times_x8(POLYNOMIAL, power));
+    std::iter::successors(Some(one), next).take((32 << 10) + 1).collect()
 });
 
 /// TensorFlow's mask: rotate right by 15, add this.

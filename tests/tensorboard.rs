@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use wandb_offline::event::{ScalarValue, What};
 use wandb_offline::framing::{TailKind, tfrecord};
+use wandb_offline::io::Source;
 use wandb_offline::tfevents::{EventReader, RunFiles, Scalars, discover};
 
 #[path = "../fuzz/oracles.rs"]
@@ -214,6 +215,64 @@ fn forged_lengths_cost_no_memory_and_lose_nothing_before_them() {
         assert_eq!(found, events);
         assert_eq!(reader.gaps().gaps()[0].offset, at);
     }
+}
+
+/// Each byte is walked once, whatever claims to begin there: a reader that checked every claim for itself would take
+/// hours over these files.
+#[test]
+fn claims_that_lie_across_each_other_cost_no_more_than_their_bytes() {
+    let claim = forged_header(1 << 21);
+    let claims = claim.repeat(400_000);
+    let mut sound = Vec::new();
+    tfrecord::encode(b"", &mut sound);
+    let mixed = [&sound[..], &claim].concat().repeat(150_000);
+    for (bytes, records) in [(claims, 0), (mixed, 150_000)] {
+        let streamed = EventReader::options().lenient(true).read_from(&bytes[..]);
+        assert_eq!(records_of(streamed), records);
+        let sliced = EventReader::options().lenient(true).read_slice(&bytes);
+        assert_eq!(records_of(sliced), records);
+    }
+}
+
+#[test]
+fn what_looks_like_a_record_within_a_damaged_one_hides_none_that_follow() {
+    let mut inside = vec![7; 4];
+    inside.extend_from_slice(&forged_header(42));
+    inside.resize(37, 7);
+    // What the claim ends at looks like a header as well.
+    let mut behind = vec![7; 9];
+    behind.extend_from_slice(&forged_header(0));
+    let mut bytes = Vec::new();
+    tfrecord::encode(&inside, &mut bytes);
+    let second = bytes.len() as u64;
+    assert_eq!(second + 12 + 9, 16 + 12 + 42 + 4);
+    tfrecord::encode(&behind, &mut bytes);
+    bytes[0] ^= 1;
+    let mut reader = EventReader::options().lenient(true).read_slice(&bytes);
+    assert_eq!(reader.next_event().unwrap().unwrap().span.offset, second);
+    assert!(reader.next_event().unwrap().is_none());
+}
+
+#[test]
+fn behind_damage_an_unfinished_record_is_still_one() {
+    let mut bytes = Vec::new();
+    tfrecord::encode(b"first", &mut bytes);
+    let second = bytes.len() as u64;
+    tfrecord::encode(b"second", &mut bytes);
+    bytes.truncate(bytes.len() - 3);
+    bytes[0] ^= 1;
+    let mut reader = EventReader::options().lenient(true).read_slice(&bytes);
+    assert!(reader.next_event().unwrap().is_none());
+    let tail = reader.tail().unwrap();
+    assert_eq!((tail.kind, tail.offset), (TailKind::Payload, second));
+}
+
+fn records_of<S: Source>(mut reader: EventReader<S>) -> usize {
+    let mut records = 0;
+    while reader.next_event().unwrap().is_some() {
+        records += 1;
+    }
+    records
 }
 
 /// A header whose checksum is right.

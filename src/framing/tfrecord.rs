@@ -8,11 +8,14 @@
 //!
 //! The length has a checksum of its own, so a record with damaged data is stepped over exactly; unless
 //! another one begins among its bytes, or none where it should end, for then bytes of it are missing. After
-//! a damaged length the decoder looks at every byte for eight bytes followed by their checksum.
+//! a damaged length the decoder looks at every byte for a whole record that is sound.
 
-use super::{Decoder, Fault, FaultKind, Gap, Piece, Step, Tail, TailKind};
-use crate::checksum::MaskedCrc32c;
+mod search;
+
+use super::{Decoder, Fault, FaultKind, Piece, Step, Tail, TailKind};
+use crate::checksum::{Marks, MaskedCrc32c};
 use crate::cursor::Cursor;
+use search::Search;
 
 /// Bytes in front of a record's payload.
 pub const HEADER_LEN: usize = 12;
@@ -29,29 +32,21 @@ pub struct TfRecordDecoder {
     checksums: bool,
     suspects: bool,
     suspect: Option<Fault>,
-    /// Bytes checksummed in the search for sound records among those that forged ones claim.
-    salvaged: u64,
-}
-
-/// The search for the next readable record after damage.
-#[derive(Clone, Copy, Debug)]
-struct Search {
-    gap_start: u64,
-    fault: Fault,
+    /// The bytes walked in looking for sound records among what damaged or forged ones claim.
+    marks: Marks,
 }
 
 impl TfRecordDecoder {
     /// A decoder at the start of a file. Records longer than `record_limit` bytes become gaps.
     pub const fn new(record_limit: u64) -> Self {
-        let (checksums, suspects) = (true, false);
         Self {
             offset: 0,
             search: None,
             record_limit,
-            checksums,
-            suspects,
+            checksums: true,
+            suspects: false,
             suspect: None,
-            salvaged: 0,
+            marks: Marks::new(),
         }
     }
 
@@ -97,9 +92,10 @@ impl TfRecordDecoder {
         let whole = HEADER_LEN + payload.len() + FOOTER_LEN;
         let payload = HEADER_LEN..HEADER_LEN + payload.len();
         let record = self.offset;
-        let computed = match self.checksums {
-            true => MaskedCrc32c::of(window.get(payload.clone()).unwrap_or_default()),
-            false => footer,
+        let computed = match (self.checksums, self.marks.cover(record)) {
+            (true, false) => MaskedCrc32c::of(window.get(payload.clone()).unwrap_or_default()),
+            (true, true) => self.marks.checksum(window, record, payload.clone()),
+            (false, _) => footer,
         };
         self.suspect = None;
         if computed != footer {
@@ -111,76 +107,6 @@ impl TfRecordDecoder {
         }
         self.offset += whole as u64;
         Step::piece(whole, Piece { record, payload, first: true, last: true })
-    }
-
-    /// Steps over a record with damaged data, or to what shows that bytes of it are missing.
-    fn step_over(&mut self, window: &[u8], whole: usize, kind: FaultKind, at_end: bool) -> Step {
-        let behind = window.get(whole..).unwrap_or_default();
-        let fits = match Header::read(behind) {
-            Some(next) => next.computed() == next.stored,
-            None if at_end => behind.is_empty(),
-            None => return Step::more(0, whole + HEADER_LEN),
-        };
-        match self.salvage(window.get(..whole).unwrap_or_default()) {
-            Some(found) => self.pass(found, kind),
-            None if fits => self.pass(whole, kind),
-            None => self.start_search(kind),
-        }
-    }
-
-    fn pass(&mut self, length: usize, kind: FaultKind) -> Step {
-        let offset = self.offset;
-        self.offset += length as u64;
-        Step::gap(length, Gap { offset, length: length as u64, fault: Fault { offset, kind } })
-    }
-
-    fn start_search(&mut self, kind: FaultKind) -> Step {
-        let fault = Fault { offset: self.offset, kind };
-        self.search = Some(Search { gap_start: self.offset, fault });
-        self.offset += 1;
-        Step::more(1, 0)
-    }
-
-    fn search(&mut self, window: &[u8], at_end: bool) -> Step {
-        let Some(search) = self.search else { return Step::more(0, 0) };
-        let mut at = 0;
-        loop {
-            let rest = window.get(at..).unwrap_or_default();
-            let Some(header) = Header::read(rest) else {
-                if !at_end {
-                    return Step::more(at, HEADER_LEN);
-                }
-                self.offset += rest.len() as u64;
-                at += rest.len();
-                break;
-            };
-            // A run of zeroes has no matching checksum, so it is passed over like any other bytes.
-            if header.computed() == header.stored && header.length <= self.record_limit {
-                break;
-            }
-            at += 1;
-            self.offset += 1;
-        }
-        self.search = None;
-        let length = self.offset - search.gap_start;
-        Step::gap(at, Gap { offset: search.gap_start, length, fault: search.fault })
-    }
-
-    /// Where a whole sound record begins among the bytes that an unfinished or damaged record claims. If
-    /// there is one, that record's length is forged, or bytes of it are missing.
-    fn salvage(&mut self, window: &[u8]) -> Option<usize> {
-        // Forged headers may each claim all the rest. What their checksums cost must not add up over
-        // the file either, so the budget is one for all of it.
-        let allowed = 4 * (self.offset + window.len() as u64);
-        (1..window.len()).find(|&at| {
-            let rest = window.get(at..).unwrap_or_default();
-            let Some(header) = Header::read(rest).filter(|h| h.computed() == h.stored) else {
-                return false;
-            };
-            let Some((payload, footer)) = header.body(rest) else { return false };
-            self.salvaged += payload.len() as u64;
-            self.salvaged <= allowed && MaskedCrc32c::of(payload) == footer
-        })
     }
 }
 
