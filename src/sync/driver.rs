@@ -146,7 +146,7 @@ impl Session<'_> {
     ) -> Result<(RunReport, [u64; 3])> {
         let log = &candidate.log.path;
         let Course { behind, follow, batch } = course;
-        let (file, mut ledger) = self.ledger(candidate)?;
+        let (file, ledger) = self.ledger(candidate)?;
         if let Some(ledger) = &ledger {
             if !ledger.log.fits(log)? {
                 let reason = "its ledger is of another log; move the .sync file beside it away";
@@ -175,10 +175,11 @@ impl Session<'_> {
             batch,
             starting_step: noted_step(log),
         };
+        let mut fresh = ledger.unwrap_or_default();
+        fresh.server.clone_from(&self.server.base);
+        fresh.log = if fresh.log.length == 0 { LogMark::of(log)? } else { fresh.log };
+        let mut plan = Plan::new(options, Some(fresh));
         loop {
-            let mut fresh = ledger.take().unwrap_or_default();
-            fresh.server.clone_from(&self.server.base);
-            fresh.log = if fresh.log.length == 0 { LogMark::of(log)? } else { fresh.log };
             let mut run = Upload {
                 session: self,
                 log,
@@ -189,7 +190,7 @@ impl Session<'_> {
                     Some(packed) => LocalFiles::packed(packed.clone()),
                     None => LocalFiles::new(candidate.log.dir(), self.options),
                 },
-                plan: Plan::new(options.clone(), Some(fresh)),
+                plan,
                 told: false,
                 undecodable: None,
             };
@@ -197,7 +198,7 @@ impl Session<'_> {
             if !run.plan.wants_restart() {
                 return Ok((run.report(candidate), run.plan.ledger().ends()));
             }
-            ledger = Some(run.plan.ledger().clone());
+            plan = run.plan.again();
         }
     }
 
@@ -260,6 +261,7 @@ pub(super) fn report(candidate: &Candidate, status: RunStatus, problems: Vec<Str
         log: candidate.log.path.clone(),
         status,
         problems,
+        notices: Vec::new(),
         url: None,
         run: Some(format!("{entity}/{project}/{run}")),
         name: None,

@@ -213,6 +213,7 @@ fn left_out(log: &LogFile, status: RunStatus, reason: String) -> RunReport {
         log: log.path.clone(),
         status,
         problems: vec![reason],
+        notices: Vec::new(),
         url: None,
         run: None,
         name: None,

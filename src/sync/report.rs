@@ -43,6 +43,8 @@ pub struct RunReport {
     pub status: RunStatus,
     /// What is not stored, or why the log was left out.
     pub problems: Vec<String>,
+    /// What is worth knowing, though it takes nothing away from what is stored: that another sync was at the run.
+    pub notices: Vec<String>,
     /// The run's page.
     pub url: Option<String>,
     /// Entity, project and id of the run, as the server has them.

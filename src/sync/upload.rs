@@ -253,7 +253,8 @@ impl Upload<'_> {
         }
         let mut report = report(candidate, status, problems);
         mark_stored(&mut report);
-        RunReport { receipt, ..self.session.named(report, ledger) }
+        let notices = self.plan.notices().to_vec();
+        RunReport { receipt, notices, ..self.session.named(report, ledger) }
     }
 }
 

@@ -11,6 +11,7 @@ mod interrupted;
 #[cfg(feature = "cli")]
 mod killed;
 mod live;
+mod others;
 mod packs;
 mod receipt;
 mod resumed;

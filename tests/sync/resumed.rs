@@ -109,7 +109,7 @@ fn with_file(log: &Path, name: &str) {
 }
 
 /// Makes the log that of a run started with `resume="allow"`, which the writer here has no word for.
-fn resumed(log: &Path) {
+pub(super) fn resumed(log: &Path) {
     rewritten(log, |record| {
         if let RecordType::Run(run) = record {
             run.resume = true;
