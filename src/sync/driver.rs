@@ -85,7 +85,7 @@ impl Session<'_> {
             let failed = reports.last().is_some_and(|report: &RunReport| {
                 report.status != RunStatus::Planned && report.receipt.log_bytes == 0
             });
-            let report = if failed {
+            let report = if failed && !self.compares_first(candidate) {
                 let reason = "an earlier log of this run is not stored yet".to_owned();
                 report(candidate, RunStatus::Failed, vec![reason])
             } else if self.options.dry_run {
@@ -93,7 +93,7 @@ impl Session<'_> {
             } else {
                 (self.observe)(Event::Started { log });
                 course.follow = self.options.live.filter(|_| at + 1 == group.len());
-                match self.checked(candidate, course) {
+                match self.checked(candidate, course, group) {
                     Ok((report, behind)) => {
                         course.behind = Some(behind);
                         report
@@ -121,7 +121,7 @@ impl Session<'_> {
         LedgerFile::lock(&candidate.log.path, &self.target(candidate))
     }
 
-    fn target<'b>(&'b self, candidate: &'b Candidate) -> [&'b str; 4] {
+    pub(super) fn target<'b>(&'b self, candidate: &'b Candidate) -> [&'b str; 4] {
         let (entity, project, id) = &candidate.target;
         [&self.server.base, entity, project, id]
     }
@@ -149,8 +149,7 @@ impl Session<'_> {
         let (file, ledger) = self.ledger(candidate)?;
         if let Some(ledger) = &ledger {
             if !ledger.log.fits(log)? {
-                let reason = "its ledger is of another log; move the .sync file beside it away";
-                return Err(Error::misuse(reason).at(log));
+                return Err(Error::misuse(OTHER_LOG).at(log));
             }
             if ledger.whole
                 && ledger.stored == candidate.log.size
@@ -178,7 +177,7 @@ impl Session<'_> {
         let mut fresh = ledger.unwrap_or_default();
         fresh.server.clone_from(&self.server.base);
         fresh.log = if fresh.log.length == 0 { LogMark::of(log)? } else { fresh.log };
-        let mut plan = Plan::new(options, Some(fresh));
+        let (mut plan, mut told) = (Plan::new(options, Some(fresh)), false);
         loop {
             let mut run = Upload {
                 session: self,
@@ -186,19 +185,24 @@ impl Session<'_> {
                 follow,
                 salvage,
                 file: &file,
-                files: match &candidate.packed {
-                    Some(packed) => LocalFiles::packed(packed.clone()),
-                    None => LocalFiles::new(candidate.log.dir(), self.options),
-                },
+                files: self.files(candidate),
                 plan,
-                told: false,
+                told,
                 undecodable: None,
             };
             run.drive()?;
             if !run.plan.wants_restart() {
                 return Ok((run.report(candidate), run.plan.ledger().ends()));
             }
-            plan = run.plan.again();
+            (plan, told) = (run.plan.again(), run.told);
+        }
+    }
+
+    /// The files of a log.
+    pub(super) fn files(&self, candidate: &Candidate) -> LocalFiles {
+        match &candidate.packed {
+            Some(packed) => LocalFiles::packed(packed.clone()),
+            None => LocalFiles::new(candidate.log.dir(), self.options),
         }
     }
 
@@ -269,6 +273,9 @@ pub(super) fn report(candidate: &Candidate, status: RunStatus, problems: Vec<Str
         receipt: Receipt::default(),
     }
 }
+
+pub(super) const OTHER_LOG: &str =
+    "its ledger is of another log; move the .sync file beside it away";
 
 pub(super) const OPEN: &str =
     "the log has no end, so the run was left open; --finish ends it as crashed";

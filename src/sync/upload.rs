@@ -241,7 +241,8 @@ impl Upload<'_> {
         let ledger = self.plan.ledger();
         let receipt = self.plan.receipt();
         let mut problems = self.plan.problems();
-        let status = match (self.plan.is_stored(), ledger.complete.is_some()) {
+        let has_ended = ledger.complete.is_some() || self.plan.is_superseded();
+        let status = match (self.plan.is_stored(), has_ended) {
             (true, true) => RunStatus::Synced,
             (true, false) => RunStatus::Open,
             (false, _) if receipt.has_any() => RunStatus::Partly,

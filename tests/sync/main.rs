@@ -1,6 +1,7 @@
 //! Runs are uploaded to a server on the loopback interface, which sometimes fails.
 
 mod artifacts;
+mod audit;
 mod changing;
 #[cfg(feature = "cli")]
 mod command;

@@ -198,6 +198,10 @@ impl Plan {
                  lines and system samples are is gone; give the log another id with --id to upload it anew"
             ));
         }
+        let who = match self.ledger.places {
+            Some(_) => "another sync, or one whose answer was lost,",
+            None => "another sync",
+        };
         let places = self.ledger.places.get_or_insert_with(|| {
             let history = Place { base, ..Place::default() };
             Places { history, ..Places::default() }
@@ -205,8 +209,6 @@ impl Plan {
         let known = places.history.acknowledged;
         places.history = Place { base, acknowledged: rows, crc32c: None };
         let more = rows.saturating_sub(known);
-        let who =
-            if known > 0 { "another sync, or one whose answer was lost," } else { "another sync" };
         self.notices.push(format!("{who} had put {more} of this log's rows on the server already"));
         self.greeting.doubts.rows = base + rows;
         self.phase = Phase::Restart;

@@ -307,7 +307,12 @@ impl Plan {
 
     /// Whether the log was read to its end, and does not say how the run ended.
     pub fn lacks_end(&self) -> bool {
-        self.ended && self.exit_code().is_none()
+        self.ended && self.exit_code().is_none() && !self.is_superseded()
+    }
+
+    /// Whether another log of the run has gone on behind this one: how the run ended is for that to say.
+    pub const fn is_superseded(&self) -> bool {
+        self.greeting.is_superseded()
     }
 
     /// What became of the files and artifacts that are done with since the last call.
