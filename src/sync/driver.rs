@@ -63,6 +63,8 @@ pub(super) struct Session<'a> {
 pub(super) struct Course {
     /// Behind the lines of another log of the same run.
     pub(super) behind: Option<[u64; 3]>,
+    /// Another log goes on behind it, and how the run ends is for that to say.
+    pub(super) goes_on: bool,
     /// How it is followed, if it is.
     pub(super) follow: Option<Live>,
     /// Bytes of lines that make a batch.
@@ -92,7 +94,8 @@ impl Session<'_> {
                 self.planned(candidate).unwrap_or_else(failed_with)
             } else {
                 (self.observe)(Event::Started { log });
-                course.follow = self.options.live.filter(|_| at + 1 == group.len());
+                course.goes_on = at + 1 < group.len();
+                course.follow = self.options.live.filter(|_| !course.goes_on);
                 match self.checked(candidate, course, group) {
                     Ok((report, behind)) => {
                         course.behind = Some(behind);
@@ -145,7 +148,7 @@ impl Session<'_> {
         course: Course,
     ) -> Result<(RunReport, [u64; 3])> {
         let log = &candidate.log.path;
-        let Course { behind, follow, batch } = course;
+        let Course { behind, goes_on, follow, batch } = course;
         let (file, ledger) = self.ledger(candidate)?;
         if let Some(ledger) = &ledger {
             if !ledger.log.fits(log)? {
@@ -153,9 +156,11 @@ impl Session<'_> {
             }
             if ledger.whole
                 && ledger.stored == candidate.log.size
-                && (ledger.complete.is_some() || (!candidate.terms.finish && is_quiet(log, follow)))
+                && (ledger.complete.is_some()
+                    || goes_on
+                    || (!candidate.terms.finish && is_quiet(log, follow)))
             {
-                return Ok((self.stored_before(candidate, ledger), ledger.ends()));
+                return Ok((self.stored_before(candidate, ledger, goes_on), ledger.ends()));
             }
         }
         if let Some(packed) = &candidate.packed {
@@ -167,7 +172,7 @@ impl Session<'_> {
         }
         let options = PlanOptions {
             overrides,
-            finish: finish.then_some(1),
+            finish: (finish && !goes_on).then_some(1),
             continues: behind.is_some() || append,
             at_least: behind.unwrap_or_default(),
             live: follow.map(|live| live.pace),
@@ -183,6 +188,7 @@ impl Session<'_> {
                 session: self,
                 log,
                 follow,
+                goes_on,
                 salvage,
                 file: &file,
                 files: self.files(candidate),
@@ -206,8 +212,9 @@ impl Session<'_> {
         }
     }
 
-    fn stored_before(&self, candidate: &Candidate, ledger: &Ledger) -> RunReport {
-        let status = if ledger.complete.is_some() { RunStatus::Already } else { RunStatus::Open };
+    fn stored_before(&self, candidate: &Candidate, ledger: &Ledger, goes_on: bool) -> RunReport {
+        let has_ended = ledger.complete.is_some() || goes_on;
+        let status = if has_ended { RunStatus::Already } else { RunStatus::Open };
         let problems = if status == RunStatus::Open { vec![OPEN.to_owned()] } else { Vec::new() };
         let mut report = report(candidate, status, problems);
         mark_stored(&mut report);

@@ -307,7 +307,7 @@ impl Plan {
 
     /// Whether the log was read to its end, and does not say how the run ended.
     pub fn lacks_end(&self) -> bool {
-        self.ended && self.exit_code().is_none() && !self.is_superseded()
+        self.ended && self.exit_code().is_none()
     }
 
     /// Whether another log of the run has gone on behind this one: how the run ended is for that to say.
