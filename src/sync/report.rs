@@ -63,7 +63,7 @@ pub struct RunReport {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RunStatus {
-    /// Everything is stored, and the server knows that the run has ended.
+    /// Everything is stored, and the server knows that the run has ended, or another log of it goes on behind this.
     Synced,
     /// It was stored before, and nothing was sent.
     Already,

@@ -19,6 +19,7 @@ fn a_run_that_is_whole_is_asked_about_and_nothing_else() {
         let report = scene.audited();
         let run = only(&report);
         assert_eq!((run.status, &run.problems[..]), (RunStatus::Already, &[][..]), "{report:?}");
+        assert!(run.run.as_ref().is_some_and(|run| run.starts_with("test-entity/")), "{report:?}");
         assert!(run.checks.iter().all(|check| check.agrees == Some(true)), "{:?}", run.checks);
         let compared: Vec<_> = run.checks.iter().map(|check| check.what).collect();
         let wanted = [

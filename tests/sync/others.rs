@@ -116,7 +116,7 @@ fn a_run_is_ended_at_once_also_if_a_copy_that_had_more_was_uploaded_in_between()
     scene.has_rows(had as u64);
     let state = scene.server.state();
     assert_eq!((state.run().complete, state.run().exit_code), (true, Some(1)));
-    assert!(state.run().counts.rewritten_same.get("wandb-history.jsonl").is_none());
+    assert!(!state.run().counts.rewritten_same.contains_key("wandb-history.jsonl"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Answers to what is asked only in an audit. A server that does not know of such questions tells nothing, and that
 //! is no error.
 
+use super::answers::Project;
 use super::{Answer, read};
 use crate::io::hex;
 use crate::sync::ledger::FileMark;
@@ -20,6 +21,16 @@ struct Model<T> {
 
 fn bucket<T: for<'a> Deserialize<'a>>(answer: &Answer) -> Option<T> {
     read::<Data<T>>(answer).ok()?.model?.bucket
+}
+
+/// The entity and the project of a run, as the server names them.
+pub(crate) fn owner(answer: &Answer) -> Option<(String, String)> {
+    #[derive(Deserialize)]
+    struct Data {
+        model: Option<Project>,
+    }
+    let Project { name, entity } = read::<Data>(answer).ok()?.model?;
+    Some((entity.name, name))
 }
 
 /// How a run goes, in the server's word.

@@ -18,7 +18,7 @@ mod reply;
 pub(crate) use answers::{
     Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, committed_version,
 };
-pub(crate) use facts::{FileFacts, artifact, run_files, run_state};
+pub(crate) use facts::{FileFacts, artifact, owner, run_files, run_state};
 pub(crate) use graphql::{Operation, operations};
 pub(crate) use reply::{read, taken};
 

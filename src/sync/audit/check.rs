@@ -16,9 +16,9 @@ pub struct Check {
     pub what: &'static str,
     /// What the log comes to.
     pub log: String,
-    /// What the server has.
+    /// What the server has, or why that is not known.
     pub server: String,
-    /// Whether they agree; `None` if the server does not tell.
+    /// Whether they agree, if that is known.
     pub agrees: Option<bool>,
 }
 
@@ -26,6 +26,7 @@ impl Check {
     /// What is wrong, if anything.
     pub fn problem(&self) -> Option<String> {
         let Self { what, log, server, agrees } = self;
+        let (log, server) = (shortened(log), shortened(server));
         (*agrees == Some(false))
             .then(|| format!("{what}: the log comes to {log}, the server has {server}"))
     }
@@ -128,14 +129,17 @@ impl Check {
         (Some(Self::new("files", log, server, told.is_empty())), lost)
     }
 
+    /// The artifacts of a log without a ledger, which alone knows what the server made of them.
+    pub(super) fn unknown_artifacts(count: u64) -> Option<Self> {
+        let server = "not asked for: no ledger says which they are".to_owned();
+        let check = Self::not_told("artifacts", artifacts(count));
+        (count > 0).then_some(Self { server, ..check })
+    }
+
     /// The artifacts: what is wrong with each, if the server tells.
     pub(super) fn artifacts(count: usize, wrong: Option<&[String]>) -> Option<Self> {
-        let log = match count {
-            0 => return None,
-            1 => "1 artifact".to_owned(),
-            count => format!("{count} artifacts"),
-        };
-        Some(match wrong {
+        let log = artifacts(count as u64);
+        (count > 0).then_some(match wrong {
             None => Self::not_told("artifacts", log),
             Some([]) => Self::new("artifacts", log.clone(), log, true),
             Some(wrong) => Self::new("artifacts", log, listed(wrong), false),
@@ -143,8 +147,20 @@ impl Check {
     }
 }
 
+fn artifacts(count: u64) -> String {
+    if count == 1 { "1 artifact".to_owned() } else { format!("{count} artifacts") }
+}
+
 fn keys(count: usize) -> String {
     if count == 1 { "1 key".to_owned() } else { format!("{count} keys") }
+}
+
+/// The beginning of a text: a row may be as long as it likes.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_SHOWN) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 /// The first few of them.
@@ -164,6 +180,9 @@ fn text(what: &'static str, log: Option<&str>, server: Option<String>) -> Option
     };
     Some(Check::new(what, log, server, agrees))
 }
+
+/// Characters that are shown of what differs.
+const LONGEST_SHOWN: usize = 300;
 
 /// Files and artifacts that are named.
 const NAMED: usize = 10;

@@ -12,7 +12,9 @@ mod expected;
 
 pub use check::Check;
 
-use super::api::{Answer, FileFacts, Operation, Tail, artifact, operations, run_files, run_state};
+use super::api::{
+    Answer, FileFacts, Operation, Tail, artifact, operations, owner, run_files, run_state,
+};
 use super::driver::{Course, OTHER_LOG, Session, report};
 use super::ledger::{FileMark, Ledger, LedgerFile, LogMark, Place, Places};
 use super::local::measure;
@@ -133,6 +135,9 @@ impl Session<'_> {
         let row = tail.last_rows().pop();
         let expected = Expected::of(log, ledger.starting_step, row.as_deref())?;
         let mut audit = Audit { checks: Vec::new(), ledger, is_known, is_clear: true };
+        if let Some((entity, project)) = owner(&answer).filter(|_| !is_known) {
+            (audit.ledger.entity, audit.ledger.project) = (entity, project);
+        }
         if !is_known {
             audit.place(&expected, &tail, course.behind.unwrap_or_default());
         }
@@ -309,9 +314,7 @@ impl Session<'_> {
 
     fn compare_artifacts(&self, audit: &mut Audit, expected: &Expected, candidate: &Candidate) {
         if !audit.is_known {
-            // Only a ledger knows which the server made of them.
-            let count = usize::try_from(expected.artifacts).unwrap_or(usize::MAX);
-            audit.checks.extend(Check::artifacts(count, None));
+            audit.checks.extend(Check::unknown_artifacts(expected.artifacts));
             return;
         }
         let (mut wrong, mut lost) = (Some(Vec::new()), Vec::new());

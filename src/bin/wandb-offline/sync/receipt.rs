@@ -41,7 +41,7 @@ fn put(text: &mut String, run: &RunReport, server: &str, verbose: bool) -> Resul
         let agrees = match check.agrees {
             Some(true) => "as the log has it",
             Some(false) => "NOT as the log has it",
-            None => "not told by the server",
+            None => &check.server,
         };
         writeln!(text, "  audit: {}: {agrees}", check.what)?;
     }
