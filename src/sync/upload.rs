@@ -243,7 +243,7 @@ impl Upload<'_> {
         let ledger = self.plan.ledger();
         let receipt = self.plan.receipt();
         let mut problems = self.plan.problems();
-        let goes_on = self.goes_on || self.plan.is_superseded();
+        let goes_on = self.goes_on || self.plan.is_overtaken();
         let has_ended = ledger.complete.is_some() || goes_on;
         let status = match (self.plan.is_stored(), has_ended) {
             (true, true) => RunStatus::Synced,

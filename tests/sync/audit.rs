@@ -239,6 +239,21 @@ fn a_run_that_is_not_marked_is_uploaded_and_then_compared() {
     scene.has_rows(5);
 }
 
+#[test]
+fn a_run_that_was_sent_has_not_failed_because_the_server_cannot_be_asked() {
+    let scene = Scene::new();
+    scene.run("r1", 5);
+    // The first question is whether the run is there.
+    scene.server.inject(Fault::status(400).operation("model").skip(1).forever());
+    let mut options = SyncOptions::default();
+    options.audit = true;
+    let report = scene.sync_as(&options);
+    assert_eq!(only(&report).status, RunStatus::Partly, "{report:?}");
+    assert_eq!(only(&report).receipt.rows, 5);
+    assert!(only(&report).problems[0].starts_with("the audit failed: "), "{report:?}");
+    scene.has_rows(5);
+}
+
 impl Scene {
     /// Compares all runs; of the server nothing is asked but what it has.
     #[track_caller]

@@ -15,7 +15,7 @@ pub use check::Check;
 use super::api::{
     Answer, FileFacts, Operation, Tail, artifact, operations, owner, run_files, run_state,
 };
-use super::driver::{Course, OTHER_LOG, Session, report};
+use super::driver::{Course, OTHER_LOG, Session, explained, report};
 use super::ledger::{FileMark, Ledger, LedgerFile, LogMark, Place, Places};
 use super::local::measure;
 use super::paths::{Candidate, parts_beside};
@@ -68,15 +68,40 @@ impl Session<'_> {
         if let Some(failed) = sent.take_if(|(report, _)| report.status == RunStatus::Failed) {
             return Ok(failed);
         }
-        let mut audit = self.audit(candidate, course, group)?;
-        if self.options.repair && !audit.agrees() && audit.is_clear {
-            self.correct(candidate, &audit)?;
-            sent = Some(self.log(candidate, course)?);
-            audit = self.audit(candidate, course, group)?;
+        match (self.repaired(candidate, course, group, &mut sent), sent) {
+            (Ok(audit), sent) => {
+                let ends = sent.as_ref().map_or_else(|| audit.ledger.ends(), |(_, ends)| *ends);
+                let sent = sent.map(|(report, _)| report);
+                let report = sent.unwrap_or_else(|| self.found(candidate, &audit));
+                Ok((self.concluded(report, audit), ends))
+            }
+            // What was sent is there, even if the server cannot be asked.
+            (Err(error), Some((mut report, ends))) => {
+                report.problems.push(explained(&error, &candidate.log.path));
+                if report.status.is_fine() {
+                    report.status = RunStatus::Partly;
+                }
+                Ok((report, ends))
+            }
+            (Err(error), None) => Err(error),
         }
-        let ends = sent.as_ref().map_or_else(|| audit.ledger.ends(), |(_, ends)| *ends);
-        let report = sent.map_or_else(|| self.found(candidate, &audit), |(report, _)| report);
-        Ok((self.concluded(report, audit), ends))
+    }
+
+    /// Compares, and if that is wanted sends what is missing and compares again.
+    fn repaired(
+        &self,
+        candidate: &Candidate,
+        course: Course,
+        group: &[Candidate],
+        sent: &mut Option<(RunReport, [u64; 3])>,
+    ) -> Result<Audit> {
+        let audit = self.audit(candidate, course, group)?;
+        if !self.options.repair || audit.agrees() || !audit.is_clear {
+            return Ok(audit);
+        }
+        self.correct(candidate, &audit)?;
+        *sent = Some(self.log(candidate, course)?);
+        self.audit(candidate, course, group)
     }
 
     /// Whether nothing of a log is sent before it is compared.

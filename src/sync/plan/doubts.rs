@@ -40,6 +40,8 @@ pub(super) struct Doubts {
     pub(super) is_behind: bool,
     /// The server's last row was found in the log.
     pub(super) settled: bool,
+    /// The server's last row is of another log, which goes on behind this one.
+    pub(super) is_overtaken: bool,
     /// Another sync may be at the run, which is looked into before its end is told.
     pub(super) suspects: bool,
     /// How many rows the server had when it was greeted.
@@ -183,7 +185,10 @@ impl Plan {
                 self.greeting.next = Some(Question::Upsert);
                 return self.go_behind(tail);
             }
-            (Doubt::Later, ..) => self.supersede(),
+            (Doubt::Later, ..) => {
+                self.greeting.doubts.is_overtaken = true;
+                self.supersede();
+            }
             _ => return Err(REFUSAL.to_owned()),
         }
         Ok(())

@@ -311,8 +311,8 @@ impl Plan {
     }
 
     /// Whether another log of the run has gone on behind this one: how the run ended is for that to say.
-    pub const fn is_superseded(&self) -> bool {
-        self.greeting.is_superseded()
+    pub const fn is_overtaken(&self) -> bool {
+        self.greeting.doubts.is_overtaken
     }
 
     /// What became of the files and artifacts that are done with since the last call.
