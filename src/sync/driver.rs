@@ -63,6 +63,8 @@ pub(super) struct Session<'a> {
 pub(super) struct Course {
     /// Behind the lines of another log of the same run.
     pub(super) behind: Option<[u64; 3]>,
+    /// Another log goes on behind it, and how the run ends is for that to say.
+    pub(super) goes_on: bool,
     /// How it is followed, if it is.
     pub(super) follow: Option<Live>,
     /// Bytes of lines that make a batch.
@@ -85,15 +87,16 @@ impl Session<'_> {
             let failed = reports.last().is_some_and(|report: &RunReport| {
                 report.status != RunStatus::Planned && report.receipt.log_bytes == 0
             });
-            let report = if failed {
+            let report = if failed && !self.compares_first(candidate) {
                 let reason = "an earlier log of this run is not stored yet".to_owned();
                 report(candidate, RunStatus::Failed, vec![reason])
             } else if self.options.dry_run {
                 self.planned(candidate).unwrap_or_else(failed_with)
             } else {
                 (self.observe)(Event::Started { log });
-                course.follow = self.options.live.filter(|_| at + 1 == group.len());
-                match self.checked(candidate, course) {
+                course.goes_on = at + 1 < group.len();
+                course.follow = self.options.live.filter(|_| !course.goes_on);
+                match self.checked(candidate, course, group) {
                     Ok((report, behind)) => {
                         course.behind = Some(behind);
                         report
@@ -121,7 +124,7 @@ impl Session<'_> {
         LedgerFile::lock(&candidate.log.path, &self.target(candidate))
     }
 
-    fn target<'b>(&'b self, candidate: &'b Candidate) -> [&'b str; 4] {
+    pub(super) fn target<'b>(&'b self, candidate: &'b Candidate) -> [&'b str; 4] {
         let (entity, project, id) = &candidate.target;
         [&self.server.base, entity, project, id]
     }
@@ -145,18 +148,19 @@ impl Session<'_> {
         course: Course,
     ) -> Result<(RunReport, [u64; 3])> {
         let log = &candidate.log.path;
-        let Course { behind, follow, batch } = course;
-        let (file, mut ledger) = self.ledger(candidate)?;
+        let Course { behind, goes_on, follow, batch } = course;
+        let (file, ledger) = self.ledger(candidate)?;
         if let Some(ledger) = &ledger {
             if !ledger.log.fits(log)? {
-                let reason = "its ledger is of another log; move the .sync file beside it away";
-                return Err(Error::misuse(reason).at(log));
+                return Err(Error::misuse(OTHER_LOG).at(log));
             }
             if ledger.whole
                 && ledger.stored == candidate.log.size
-                && (ledger.complete.is_some() || (!candidate.terms.finish && is_quiet(log, follow)))
+                && (ledger.complete.is_some()
+                    || goes_on
+                    || (!candidate.terms.finish && is_quiet(log, follow)))
             {
-                return Ok((self.stored_before(candidate, ledger), ledger.ends()));
+                return Ok((self.stored_before(candidate, ledger, goes_on), ledger.ends()));
             }
         }
         if let Some(packed) = &candidate.packed {
@@ -168,41 +172,49 @@ impl Session<'_> {
         }
         let options = PlanOptions {
             overrides,
-            finish: finish.then_some(1),
+            finish: (finish && !goes_on).then_some(1),
             continues: behind.is_some() || append,
             at_least: behind.unwrap_or_default(),
             live: follow.map(|live| live.pace),
             batch,
             starting_step: noted_step(log),
         };
+        let mut fresh = ledger.unwrap_or_default();
+        fresh.server.clone_from(&self.server.base);
+        fresh.log = if fresh.log.length == 0 { LogMark::of(log)? } else { fresh.log };
+        let (mut plan, mut told) = (Plan::new(options, Some(fresh)), false);
         loop {
-            let mut fresh = ledger.take().unwrap_or_default();
-            fresh.server.clone_from(&self.server.base);
-            fresh.log = if fresh.log.length == 0 { LogMark::of(log)? } else { fresh.log };
             let mut run = Upload {
                 session: self,
                 log,
                 follow,
+                goes_on,
                 salvage,
                 file: &file,
-                files: match &candidate.packed {
-                    Some(packed) => LocalFiles::packed(packed.clone()),
-                    None => LocalFiles::new(candidate.log.dir(), self.options),
-                },
-                plan: Plan::new(options.clone(), Some(fresh)),
-                told: false,
+                files: self.files(candidate),
+                plan,
+                told,
                 undecodable: None,
             };
             run.drive()?;
             if !run.plan.wants_restart() {
                 return Ok((run.report(candidate), run.plan.ledger().ends()));
             }
-            ledger = Some(run.plan.ledger().clone());
+            (plan, told) = (run.plan.again(), run.told);
         }
     }
 
-    fn stored_before(&self, candidate: &Candidate, ledger: &Ledger) -> RunReport {
-        let status = if ledger.complete.is_some() { RunStatus::Already } else { RunStatus::Open };
+    /// The files of a log.
+    pub(super) fn files(&self, candidate: &Candidate) -> LocalFiles {
+        match &candidate.packed {
+            Some(packed) => LocalFiles::packed(packed.clone()),
+            None => LocalFiles::new(candidate.log.dir(), self.options),
+        }
+    }
+
+    fn stored_before(&self, candidate: &Candidate, ledger: &Ledger, goes_on: bool) -> RunReport {
+        let has_ended = ledger.complete.is_some() || goes_on;
+        let status = if has_ended { RunStatus::Already } else { RunStatus::Open };
         let problems = if status == RunStatus::Open { vec![OPEN.to_owned()] } else { Vec::new() };
         let mut report = report(candidate, status, problems);
         mark_stored(&mut report);
@@ -260,6 +272,7 @@ pub(super) fn report(candidate: &Candidate, status: RunStatus, problems: Vec<Str
         log: candidate.log.path.clone(),
         status,
         problems,
+        notices: Vec::new(),
         url: None,
         run: Some(format!("{entity}/{project}/{run}")),
         name: None,
@@ -267,6 +280,9 @@ pub(super) fn report(candidate: &Candidate, status: RunStatus, problems: Vec<Str
         receipt: Receipt::default(),
     }
 }
+
+pub(super) const OTHER_LOG: &str =
+    "its ledger is of another log; move the .sync file beside it away";
 
 pub(super) const OPEN: &str =
     "the log has no end, so the run was left open; --finish ends it as crashed";

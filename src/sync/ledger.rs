@@ -142,7 +142,7 @@ pub struct Place {
 }
 
 /// A file that is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FileMark {
     /// Its MD5, in hex.

@@ -14,6 +14,9 @@
 //! # What holds
 //! - A sync may be killed at any moment and run again: nothing is sent twice to different places, nothing is
 //!   left out. Alerts are the exception: one whose answer was lost is sent again.
+//! - Of a run without a ledger the server is asked first. Somebody else's run of the same id is not touched; rows of
+//!   the log that another sync sent are found by the last of them, told, and not sent again.
+//! - Of logs that are one, under several names or as copies, the one that has most is uploaded.
 //! - A log is marked as synced (`<log>.synced`, as the official client does it) only when the server has
 //!   acknowledged all of it, every file and artifact included.
 //! - A receipt counts what the server has acknowledged, and nothing else; of a run that is there already it is
@@ -63,6 +66,7 @@ pub mod api;
 mod audit;
 mod budget;
 mod caught;
+mod copies;
 mod driver;
 mod event;
 mod http;

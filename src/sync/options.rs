@@ -24,7 +24,8 @@ pub struct SyncOptions {
     pub finish: bool,
     /// If the server has other rows of a run already, go on after them.
     pub append: bool,
-    /// Ask the server afterwards what it has, also of runs that were synced before, and compare.
+    /// Ask the server what it has, and compare: of logs that are marked as synced, and send nothing; of others
+    /// after they are uploaded.
     pub audit: bool,
     /// Send what the server turns out not to have.
     pub repair: bool,

@@ -1,5 +1,6 @@
 //! From paths to logs: what is there, what is left out and why, and which logs are one run.
 
+use super::copies::{Copies, Identity, Likeness};
 use super::driver::explained;
 use super::ledger::{Ledger, ledgers};
 use super::options::{SyncOptions, Terms};
@@ -8,12 +9,11 @@ use super::plan::{PlanOptions, target};
 use super::report::{Receipt, RunReport, RunStatus};
 use super::server::{Secret, Server};
 use crate::error::{Error, Result};
-use crate::log::{self, LogFile, Reader, plain_path};
+use crate::log::{self, LogFile, Reader};
 use crate::run::RunState;
 use prost_types::Timestamp;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,8 +28,14 @@ pub(super) struct Candidate {
     pub(super) terms: Terms,
     /// What is packed with it, if it is in a pack.
     pub(super) packed: Option<Arc<Packed>>,
-    start: (i64, i32),
+    /// Which part of the run it says it is: when that started, and the run's id as the log has it.
+    part: (Start, String),
 }
+
+/// Seconds and nanoseconds.
+type Start = (i64, i32);
+
+const NO_START: Start = (0, 0);
 
 /// What paths come to.
 #[derive(Debug, Default)]
@@ -44,7 +50,7 @@ pub(super) struct Selection {
 }
 
 /// Finds the logs that `paths` mean: `.wandb` files, run directories, their `files/`, and directories of runs,
-/// however deep. The same file is taken once, and only those that `is_news` says are looked into. What is in a
+/// however deep. The same log is taken once, and only those that `is_news` says are looked into. What is in a
 /// pack is left out, but for the logs that are said to be `packed`.
 pub(super) fn select(
     paths: &[PathBuf],
@@ -53,10 +59,10 @@ pub(super) fn select(
     is_news: &dyn Fn(&LogFile) -> bool,
 ) -> Selection {
     let mut selection = Selection::default();
-    let mut seen: HashMap<PathBuf, PathBuf> = HashMap::new();
+    let mut seen: HashMap<Identity, PathBuf> = HashMap::new();
     let mut found: Vec<_> =
         paths.iter().flat_map(|path| logs(path, options, &mut selection)).collect();
-    found.retain(|log| match seen.entry(identity(&log.path)) {
+    found.retain(|log| match seen.entry(Identity::of(&log.path)) {
         Entry::Vacant(first) => {
             first.insert(log.path.clone());
             true
@@ -90,7 +96,8 @@ pub(super) fn select(
         }
     }
     for group in groups.values_mut() {
-        group.sort_by(|a, b| (a.start, &a.log.path).cmp(&(b.start, &b.log.path)));
+        group.sort_by(|a, b| (&a.part, &a.log.path).cmp(&(&b.part, &b.log.path)));
+        selection.left_out.extend(without_copies(group));
     }
     selection.groups = groups.into_values().collect();
     selection
@@ -116,77 +123,51 @@ fn logs(path: &Path, options: &SyncOptions, selection: &mut Selection) -> Vec<Lo
     }
 }
 
-/// What is the same for two paths to one file.
-fn identity(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
-}
-
-/// Which logs are copies that `recover` and `scrub` made of others that were found. A copy has the run id of its
-/// original, so of the two one alone may be uploaded, or the server has all rows twice.
-struct Copies<'a> {
-    /// Originals, and a copy of each.
-    copies: HashMap<PathBuf, &'a LogFile>,
-    /// All logs that were found.
-    found: HashMap<PathBuf, &'a LogFile>,
-}
-
-impl<'a> Copies<'a> {
-    fn among(found: &'a [LogFile]) -> Self {
-        let mut copies = HashMap::new();
-        for log in found {
-            copies.extend(originals(&log.path).into_iter().map(|original| (original, log)));
+/// Takes out of the logs of a run what is there twice. Of those that say they are the same part of it the one that
+/// has most goes; one that contradicts it is refused.
+fn without_copies(group: &mut Vec<Candidate>) -> Vec<RunReport> {
+    let mut left_out = Vec::new();
+    let mut kept: Vec<Candidate> = Vec::new();
+    for mut candidate in group.drain(..) {
+        let mut verdict = None;
+        for other in kept.iter_mut().filter(|other| other.part == candidate.part) {
+            match Likeness::of(&other.log.path, &candidate.log.path) {
+                Ok(Likeness::Other) if other.part.0 == NO_START => continue,
+                Ok(Likeness::Other) => verdict = Some((RunStatus::Failed, contradicts(&other.log))),
+                Ok(likeness) => {
+                    if likeness == Likeness::Shorter {
+                        std::mem::swap(other, &mut candidate);
+                    }
+                    let more = likeness != Likeness::Equal;
+                    verdict = Some((RunStatus::Skipped, repeats(&candidate.log, &other.log, more)));
+                }
+                Err(error) => {
+                    verdict = Some((RunStatus::Failed, explained(&error, &candidate.log.path)));
+                }
+            }
+            break;
         }
-        let found = found.iter().map(|log| (plain_path(&identity(&log.path)), log)).collect();
-        Self { copies, found }
-    }
-
-    fn is_copy(&self, log: &LogFile) -> bool {
-        originals(&log.path).iter().any(|path| self.found.contains_key(path))
-    }
-
-    /// Why a log should not go beside those found with it.
-    fn objection(&self, log: &LogFile) -> Option<String> {
-        // What is there already does not come twice.
-        if log.synced {
-            return None;
+        match verdict {
+            Some((status, reason)) => left_out.push(self::left_out(&candidate.log, status, reason)),
+            None => kept.push(candidate),
         }
-        let path = log.path.display();
-        if let Some(copy) = self.copies.get(&plain_path(&identity(&log.path))) {
-            let copy = copy.path.display();
-            return Some(format!("{copy} is a copy of it; name {path} alone to upload it"));
-        }
-        let originals = originals(&log.path);
-        let mut originals = originals.iter().filter_map(|path| self.found.get(path));
-        let original = originals.find(|original| original.synced)?;
-        let original = original.path.display();
-        Some(format!(
-            "{original}, of which it is a copy, is uploaded; name {path} alone to upload it"
-        ))
     }
+    *group = kept;
+    left_out
 }
 
-/// The logs that this one may be a copy of, by its name: `X-recovered/run.wandb` of `X/run.wandb`, and
-/// `X.recovered.wandb` of `X.wandb`; also a copy of a copy.
-fn originals(log: &Path) -> Vec<PathBuf> {
-    let plain = plain_path(&identity(log));
-    let name = |path: Option<&OsStr>| path.unwrap_or_default().to_string_lossy().into_owned();
-    let dir = plain.parent().unwrap_or_else(|| Path::new(""));
-    let file = name(plain.file_name());
-    let beside = stripped(&name(dir.file_name()), ["-recovered", "-scrubbed"]);
-    let beside = beside.into_iter().map(|original| dir.with_file_name(original).join(&file));
-    let stems = stripped(&name(plain.file_stem()), [".recovered", ".scrubbed"]);
-    let stems = stems.into_iter().map(|stem| dir.join(format!("{stem}.wandb")));
-    beside.chain(stems).collect()
+fn repeats(log: &LogFile, other: &LogFile, more: bool) -> String {
+    let (path, other) = (log.path.display(), other.path.display());
+    let what = if more { "is a copy of it that has more" } else { "is a copy of it" };
+    format!("{other} {what}; name {path} alone to upload it")
 }
 
-/// The name without one of the endings, without two of them, and so on.
-fn stripped(mut name: &str, endings: [&str; 2]) -> Vec<String> {
-    let mut names = Vec::new();
-    while let Some(rest) = endings.iter().find_map(|ending| name.strip_suffix(ending)) {
-        names.push(rest.to_owned());
-        name = rest;
-    }
-    names
+fn contradicts(other: &LogFile) -> String {
+    let other = other.path.display();
+    format!(
+        "it says it is the same part of the same run as {other}, with the same id and start, and has other records; \
+         upload it as a run of its own with --id"
+    )
 }
 
 fn skipped(log: &LogFile, packed: bool, options: &SyncOptions) -> Option<String> {
@@ -213,6 +194,7 @@ fn left_out(log: &LogFile, status: RunStatus, reason: String) -> RunReport {
         log: log.path.clone(),
         status,
         problems: vec![reason],
+        notices: Vec::new(),
         url: None,
         run: None,
         name: None,
@@ -254,14 +236,36 @@ fn candidate(
     }
     let plan = PlanOptions { overrides: terms.overrides.clone(), ..PlanOptions::default() };
     let Timestamp { seconds, nanos } = run.info().start_time().unwrap_or_default();
+    let part = ((seconds, nanos), run.info().run_id().to_owned());
     let target = target(run.info(), &plan);
     if target.2.is_empty() {
         // A server would make up another one each time.
         let reason = "the log does not say which run it is: its id is empty; give it one with --id";
         return Err(Error::misuse(reason).at(&log.path));
     }
-    let (log, packed, start) = (log.clone(), packed.cloned(), (seconds, nanos));
-    Ok(Candidate { log, target, is_copy: false, terms, packed, start })
+    let (log, packed) = (log.clone(), packed.cloned());
+    Ok(Candidate { log, target, is_copy: false, terms, packed, part })
+}
+
+/// The other parts of the run of a log: those that go with it, and those in run directories beside its own.
+pub(super) fn parts_beside(
+    own: &Candidate,
+    group: &[Candidate],
+    options: &SyncOptions,
+) -> Vec<Candidate> {
+    let dir = own.log.dir().canonicalize().ok();
+    let above = dir.as_deref().and_then(Path::parent);
+    let dirs = above.and_then(|above| std::fs::read_dir(above).ok()).into_iter().flatten();
+    let name = own.log.path.file_name().unwrap_or_default();
+    let logs = dirs.flatten().map(|entry| entry.path().join(name)).filter(|path| path.is_file());
+    let found = logs.filter_map(|path| candidate(&LogFile::at(path).ok()?, None, options).ok());
+    let mut parts = BTreeMap::new();
+    for part in group.iter().cloned().chain(found) {
+        if part.target == own.target && part.part != own.part {
+            parts.entry(part.part.clone()).or_insert(part);
+        }
+    }
+    parts.into_values().collect()
 }
 
 /// A damaged beginning may push the run record back, but not for ever.

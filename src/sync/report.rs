@@ -43,6 +43,8 @@ pub struct RunReport {
     pub status: RunStatus,
     /// What is not stored, or why the log was left out.
     pub problems: Vec<String>,
+    /// What is worth knowing, though it takes nothing away from what is stored: that another sync was at the run.
+    pub notices: Vec<String>,
     /// The run's page.
     pub url: Option<String>,
     /// Entity, project and id of the run, as the server has them.
@@ -61,7 +63,7 @@ pub struct RunReport {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RunStatus {
-    /// Everything is stored, and the server knows that the run has ended.
+    /// Everything is stored, and the server knows that the run has ended, or another log of it goes on behind this.
     Synced,
     /// It was stored before, and nothing was sent.
     Already,

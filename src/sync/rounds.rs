@@ -170,7 +170,7 @@ impl<'a> Rounds<'a> {
             // A copy has the lines of its original, and is compared with what the server has of it.
             let is_copy = group.iter().any(|candidate| candidate.is_copy);
             let behind = self.ends.get(&target).copied().filter(|_| !is_copy);
-            let course = Course { behind, follow: None, batch };
+            let course = Course { behind, goes_on: false, follow: None, batch };
             let (session, done) = (self.session, done.clone());
             scope.spawn(move || {
                 let (reports, ends) = caught(|| session.group(&group, course))

@@ -24,6 +24,8 @@ pub(super) struct Upload<'a> {
     pub(super) log: &'a Path,
     /// Whether and how the log is followed.
     pub(super) follow: Option<Live>,
+    /// Whether another log of the run goes on behind this one.
+    pub(super) goes_on: bool,
     /// Whether damage is passed over.
     pub(super) salvage: bool,
     pub(super) file: &'a LedgerFile,
@@ -241,19 +243,22 @@ impl Upload<'_> {
         let ledger = self.plan.ledger();
         let receipt = self.plan.receipt();
         let mut problems = self.plan.problems();
-        let status = match (self.plan.is_stored(), ledger.complete.is_some()) {
+        let goes_on = self.goes_on || self.plan.is_overtaken();
+        let has_ended = ledger.complete.is_some() || goes_on;
+        let status = match (self.plan.is_stored(), has_ended) {
             (true, true) => RunStatus::Synced,
             (true, false) => RunStatus::Open,
             (false, _) if receipt.has_any() => RunStatus::Partly,
             (false, _) => RunStatus::Failed,
         };
-        let is_left_open = self.plan.lacks_end() && !ledger.run.is_empty();
+        let is_left_open = self.plan.lacks_end() && !goes_on && !ledger.run.is_empty();
         if status == RunStatus::Open || is_left_open {
             problems.push(OPEN.to_owned());
         }
         let mut report = report(candidate, status, problems);
         mark_stored(&mut report);
-        RunReport { receipt, ..self.session.named(report, ledger) }
+        let notices = self.plan.notices().to_vec();
+        RunReport { receipt, notices, ..self.session.named(report, ledger) }
     }
 }
 

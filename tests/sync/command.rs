@@ -166,6 +166,48 @@ fn where_nothing_is_stored_the_code_says_failed() {
 }
 
 #[test]
+fn an_audit_says_what_the_server_lacks_and_a_repair_sends_it() {
+    let scene = Scene::new();
+    scene.run("r1", 3);
+    assert_eq!(run(&scene, &["sync", "wandb"]).0, 0);
+    scene.server.tamper(|state| {
+        let run = state.runs.values_mut().next().unwrap();
+        run.streams.get_mut("wandb-history.jsonl").unwrap().remove(&2);
+    });
+    scene.server.inject(Fault::status(400).body_has("RunState").forever());
+    let (code, out, err) = run(&scene, &["sync", "--audit", "wandb"]);
+    assert_eq!(code, 3, "{out}{err}");
+    assert!(out.contains("  audit: rows: NOT as the log has it\n"), "{out}");
+    assert!(err.contains("rows: the log comes to 3, the server has 2"), "{err}");
+    let (code, out, _) = run(&scene, &["sync", "--repair", "wandb"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("  audit: rows: as the log has it\n"), "{out}");
+    assert!(out.contains("  audit: the end: not told by the server\n"), "{out}");
+    scene.has_rows(3);
+}
+
+#[test]
+fn another_machines_rows_are_told_on_stderr_and_in_json() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 3);
+    assert_eq!(run(&scene, &["sync", "wandb"]).0, 0);
+    for json in [false, true] {
+        // As on a machine that has a copy only.
+        std::fs::remove_file(super::ledger(&log)).unwrap();
+        let mut args = vec!["sync", "wandb", "--include-synced"];
+        args.extend(json.then_some("--json"));
+        let (code, out, err) = run(&scene, &args);
+        let notice = "another sync had put 3 of this log's rows on the server already";
+        let told = if json {
+            format!("\"notices\":[\"{notice}\"]")
+        } else {
+            format!(": note: {notice}\n")
+        };
+        assert!(code == 0 && (if json { out } else { err }).contains(&told), "{told}");
+    }
+}
+
+#[test]
 fn options_of_the_official_client_are_taken_or_say_what_to_do_instead() {
     let scene = Scene::new();
     scene.run("r1", 1);

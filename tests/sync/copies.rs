@@ -3,6 +3,7 @@
 use super::{Scene, only};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use wandb_offline::proto::wandb_internal::record::RecordType;
 use wandb_offline::recover::recover;
 use wandb_offline::scrub::{Options, scrub};
 use wandb_offline::sync::{RunReport, RunStatus, SyncReport};
@@ -62,6 +63,78 @@ fn a_copy_of_a_run_that_is_uploaded_is_left_out() {
     assert!(of(&report, &copy).problems[0].contains("is uploaded"), "{report:?}");
     assert_eq!(of(&report, &log).status, RunStatus::Already);
     scene.has_rows(5);
+}
+
+#[test]
+fn a_log_under_two_names_is_one() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    let other = beside(&scene, "other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::hard_link(&log, other.join(log.file_name().unwrap())).unwrap();
+    assert_eq!(only(&scene.sync()).status, RunStatus::Synced);
+    scene.has_rows(5);
+}
+
+#[test]
+fn of_a_run_and_its_copy_the_one_that_has_most_goes_whatever_their_names() {
+    for first in [false, true] {
+        let scene = Scene::new();
+        let run = scene.options("r1").create().unwrap();
+        let log = |row: u32| run.log([("loss", f64::from(row))]).unwrap();
+        (0..3).for_each(log);
+        run.flush().unwrap();
+        let copy =
+            duplicate(&scene, run.path(), if first { "offline-run-1" } else { "offline-run-3" });
+        (3..5).for_each(log);
+        run.finish().unwrap();
+        let again = duplicate(&scene, run.path(), "offline-run-9");
+        compressed(&again);
+        let report = scene.sync();
+        let synced: Vec<_> =
+            report.runs.iter().filter(|run| run.status == RunStatus::Synced).collect();
+        assert!(synced.len() == 1 && synced[0].log != copy, "{report:?}");
+        assert_eq!(of(&report, &copy).status, RunStatus::Skipped);
+        let told = &of(&report, &copy).problems[0];
+        assert!(told.contains("is a copy of it that has more; name "), "{told}");
+        assert_eq!((report.runs.len(), report.is_complete()), (3, true));
+        scene.has_rows(5);
+        // The shorter one alone has nothing to add.
+        let report = scene.sync_paths(&[copy], &Default::default(), &Default::default());
+        assert!(only(&report).problems[0].contains("a longer copy"), "{report:?}");
+        scene.has_rows(5);
+    }
+}
+
+#[test]
+fn a_log_that_says_it_is_another_one_is_refused_beside_it() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    let other = duplicate(&scene, &log, "offline-run-9");
+    super::resumed::rewritten(&other, |record| {
+        if let RecordType::Exit(exit) = record {
+            exit.exit_code = 7;
+        }
+        None
+    });
+    let report = scene.sync();
+    assert_eq!(of(&report, &log).status, RunStatus::Synced);
+    assert_eq!(of(&report, &other).status, RunStatus::Failed);
+    let told = &of(&report, &other).problems[0];
+    assert!(told.contains(&log.display().to_string()) && told.contains("--id"), "{told}");
+    scene.has_rows(5);
+    assert_eq!(scene.server.state().run().exit_code, Some(0));
+}
+
+/// A copy of a run directory, without what was noted of uploads.
+fn duplicate(scene: &Scene, log: &Path, name: &str) -> PathBuf {
+    let to = beside(scene, name);
+    super::copy(log.parent().unwrap(), &to);
+    to.join(log.file_name().unwrap())
+}
+
+fn beside(scene: &Scene, name: &str) -> PathBuf {
+    scene.root().join(name)
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn a_run_that_was_deleted_is_told_after_a_few_tries() {
     scene.run("r1", 1);
     scene.server.inject(Fault::status(409).operation("upsertBucket").forever());
     assert_eq!(only(&scene.sync()).status, RunStatus::Failed);
-    assert_eq!(scene.server.state().requests.len(), 5);
+    assert_eq!(scene.server.state().variables_of("upsertBucket").len(), 5);
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn two_at_once_are_one_and_the_other_says_so() {
 }
 
 #[test]
-fn two_machines_with_a_copy_each_double_nothing() {
+fn two_machines_with_a_copy_each_double_nothing_and_one_says_so() {
     for round in 0..6 {
         let scene = Scene::new();
         let log = scene.run("r1", 300);
@@ -184,6 +184,8 @@ fn two_machines_with_a_copy_each_double_nothing() {
         for report in reports.iter().filter(|report| !stored(report)) {
             assert!(!only(report).problems.is_empty(), "{report:?}");
         }
+        let tells = |report: &SyncReport| !only(report).notices.is_empty();
+        assert!(reports.iter().any(tells), "{reports:?}");
         scene.has_rows(300);
         assert!(scene.sync().is_complete() && is_marked(&log));
         scene.has_rows(300);

@@ -197,6 +197,21 @@ fn a_log_that_is_cut_off_while_it_is_followed_is_stored_in_part() {
 }
 
 #[test]
+fn a_copy_that_comes_while_runs_are_watched_doubles_nothing() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    let copy = scene.root().join("offline-run-9").join(log.file_name().unwrap());
+    scene.sync_during(&watching(LONG), |stop| {
+        until(|| is_marked(&log));
+        std::fs::create_dir(copy.parent().unwrap()).unwrap();
+        std::fs::copy(&log, &copy).unwrap();
+        until(|| is_marked(&copy));
+        stop.stop();
+    });
+    scene.has_rows(5);
+}
+
+#[test]
 fn a_log_that_has_only_begun_is_waited_for() {
     let scene = Scene::new();
     let log = scene.run("r1", 3);
@@ -324,8 +339,9 @@ fn the_pace_is_that_of_the_official_client() {
     };
     feed(&mut plan, 1);
     let sent = played(&mut plan, 0);
-    assert_eq!(sent[0], "UpsertBucket", "the server knows of the run at once");
-    assert!(sent[1].contains(r#""offset":0"#) && sent.len() == 2, "{sent:?}");
+    assert_eq!(sent[0], "RunResumeStatus", "it may be somebody else's run");
+    assert_eq!(sent[1], "UpsertBucket", "the server knows of the run at once");
+    assert!(sent[2].contains(r#""offset":0"#) && sent.len() == 3, "{sent:?}");
     feed(&mut plan, 1);
     assert_eq!(played(&mut plan, 14), [""; 0]);
     let sent = played(&mut plan, 15);

@@ -1,6 +1,7 @@
 //! Runs are uploaded to a server on the loopback interface, which sometimes fails.
 
 mod artifacts;
+mod audit;
 mod changing;
 #[cfg(feature = "cli")]
 mod command;
@@ -11,6 +12,7 @@ mod interrupted;
 #[cfg(feature = "cli")]
 mod killed;
 mod live;
+mod others;
 mod packs;
 mod receipt;
 mod resumed;

@@ -7,7 +7,7 @@ use wandb_offline::Reader;
 use wandb_offline::log::LogWriter;
 use wandb_offline::proto::wandb_internal::record::RecordType;
 use wandb_offline::proto::wandb_internal::{FilesItem, FilesRecord, Record};
-use wandb_offline::sync::{RunStatus, Stop, SyncOptions};
+use wandb_offline::sync::{RunReport, RunStatus, Stop, SyncOptions};
 
 #[test]
 fn the_parts_of_a_run_go_one_after_another_and_their_steps_go_on() {
@@ -64,6 +64,29 @@ fn an_earlier_part_of_which_a_file_was_missing_leaves_the_end_of_the_run_alone()
 }
 
 #[test]
+fn a_part_without_an_end_leaves_no_run_open_if_another_goes_on_behind_it() {
+    for finish in [false, true] {
+        let scene = Scene::new();
+        let first = scene.options("r1").create().unwrap();
+        (0..3).for_each(|row| first.log([("loss", f64::from(row))]).unwrap());
+        first.flush().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        let second = scene.run("r1", 4);
+        resumed(&second);
+        let mut options = SyncOptions::default();
+        options.finish = finish;
+        let report = scene.sync_as(&options);
+        let fine = |run: &RunReport| run.status == RunStatus::Synced && run.problems.is_empty();
+        assert!(report.runs.len() == 2 && report.runs.iter().all(fine), "{report:?}");
+        assert!(is_marked(first.path()) && is_marked(&second));
+        let state = scene.server.state();
+        assert_eq!((state.run().complete, state.run().exit_code), (true, Some(0)));
+        assert_eq!(state.run().counts.complete_requests, 1);
+        scene.has_rows(state.run().history().len() as u64);
+    }
+}
+
+#[test]
 fn a_part_that_was_broken_off_keeps_the_config_of_the_one_before() {
     let scene = Scene::new();
     part(&scene, "first", 3, 0);
@@ -109,7 +132,7 @@ fn with_file(log: &Path, name: &str) {
 }
 
 /// Makes the log that of a run started with `resume="allow"`, which the writer here has no word for.
-fn resumed(log: &Path) {
+pub(super) fn resumed(log: &Path) {
     rewritten(log, |record| {
         if let RecordType::Run(run) = record {
             run.resume = true;

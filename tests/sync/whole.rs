@@ -66,6 +66,7 @@ fn a_small_run_takes_the_fewest_requests_that_do() {
     scene.run("r1", 3);
     scene.sync();
     let state = scene.server.state();
+    assert_eq!(state.variables_of("model").len(), 1);
     assert_eq!(state.variables_of("upsertBucket").len(), 1);
     assert_eq!(state.variables_of("createRunFiles").len(), 1);
     assert_eq!(state.requests_to(Target::Filestream).count(), 1);

@@ -54,8 +54,8 @@ pub(crate) struct Named {
 }
 
 impl Bucket {
-    /// The run made or updated, and whether it is new.
-    pub(crate) fn upserted(answer: &Answer) -> Result<(Self, bool), String> {
+    /// The run made or updated, and whether it is new, if the server says so.
+    pub(crate) fn upserted(answer: &Answer) -> Result<(Self, Option<bool>), String> {
         #[derive(Deserialize)]
         struct Data {
             #[serde(rename = "upsertBucket")]
@@ -68,7 +68,7 @@ impl Bucket {
         }
         let payload = read::<Data>(answer)?.payload.ok_or("the server returned no run")?;
         let bucket = payload.bucket.ok_or("the server returned no run")?;
-        Ok((bucket, payload.inserted.unwrap_or(false)))
+        Ok((bucket, payload.inserted))
     }
 
     /// The run after a rewind.
@@ -112,6 +112,11 @@ pub(crate) struct Tail {
 impl Tail {
     /// The run that was asked for; `None` if the server has none that was ever started.
     pub(crate) fn of(answer: &Answer) -> Result<Option<Self>, String> {
+        Ok(Self::of_any(answer)?.filter(Self::is_started))
+    }
+
+    /// The run that was asked for, also one that was never started.
+    pub(crate) fn of_any(answer: &Answer) -> Result<Option<Self>, String> {
         #[derive(Deserialize)]
         struct Data {
             model: Option<Model>,
@@ -120,8 +125,12 @@ impl Tail {
         struct Model {
             bucket: Option<Tail>,
         }
-        let bucket = read::<Data>(answer)?.model.and_then(|model| model.bucket);
-        Ok(bucket.filter(Self::is_started))
+        Ok(read::<Data>(answer)?.model.and_then(|model| model.bucket))
+    }
+
+    /// The numbers of lines of history, events and console.
+    pub(crate) const fn counted(&self) -> [Option<u64>; 3] {
+        [self.history_lines, self.events_lines, self.console_lines]
     }
 
     /// A run counts as started once its config holds telemetry.

@@ -52,6 +52,24 @@ pub(crate) mod operations {
             eventsTail config tags notes wandbConfig(keys:[\"t\"])}}}",
     };
 
+    pub(crate) const RUN_STATE: Operation = Operation {
+        name: "RunState",
+        text: "query RunState($project:String,$entity:String,$name:String!){\
+            model(name:$project,entityName:$entity){bucket(name:$name,missingOk:true){state}}}",
+    };
+
+    pub(crate) const RUN_FILES: Operation = Operation {
+        name: "RunFiles",
+        text: "query RunFiles($project:String,$entity:String,$name:String!,$names:[String!],$first:Int){\
+            model(name:$project,entityName:$entity){bucket(name:$name,missingOk:true){\
+            files(names:$names,first:$first){edges{node{name sizeBytes md5}}}}}}",
+    };
+
+    pub(crate) const ARTIFACT: Operation = Operation {
+        name: "Artifact",
+        text: "query Artifact($id:ID!){artifact(id:$id){state digest}}",
+    };
+
     pub(crate) const REWIND_RUN: Operation = Operation {
         name: "RewindRun",
         text: "mutation RewindRun($runName:String!,$entity:String,$project:String,$metricName:String!,\

@@ -11,12 +11,14 @@
 //! read tolerantly: fields that are not known are passed over.
 
 mod answers;
+mod facts;
 mod graphql;
 mod reply;
 
 pub(crate) use answers::{
     Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, committed_version,
 };
+pub(crate) use facts::{FileFacts, artifact, owner, run_files, run_state};
 pub(crate) use graphql::{Operation, operations};
 pub(crate) use reply::{read, taken};
 

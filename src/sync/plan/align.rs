@@ -9,10 +9,10 @@ use crate::record::RecordKind;
 use std::path::Path;
 
 /// The number, from 0, of the row of `log` that is the server's line `line`, by meaning: another client may
-/// have written its numbers otherwise.
+/// have written its numbers otherwise. If the line has no step, those of the rows do not count.
 pub(crate) fn find_row(log: &Path, starting_step: i64, line: &str) -> Result<Option<u64>> {
     let Ok(wanted) = Value::parse(line) else { return Ok(None) };
-    let Some(step) = wanted.get("_step").and_then(Value::as_i64) else { return Ok(None) };
+    let step = wanted.get("_step").and_then(Value::as_i64);
     let mut reader = Reader::options().lenient(true).open(log)?;
     let mut rows = Rows::new(starting_step);
     let mut number = 0;
@@ -26,16 +26,26 @@ pub(crate) fn find_row(log: &Path, starting_step: i64, line: &str) -> Result<Opt
         if line.len() > LONGEST_LINE {
             continue;
         }
-        let found = Value::parse(line);
-        let here = |row: &Value| row.get("_step").and_then(Value::as_i64) == Some(step);
-        if let Ok(row) = found
-            && here(&row)
+        let row = Value::parse(line).unwrap_or(Value::Null);
+        let is_step = step.is_some() && row.get("_step").and_then(Value::as_i64) == step;
+        if (is_step && is_same(&row, &wanted))
+            || (step.is_none() && is_same(&without_step(row), &wanted))
         {
-            return Ok(is_same(&row, &wanted).then_some(number));
+            return Ok(Some(number));
+        }
+        if is_step {
+            return Ok(None);
         }
         number += 1;
     }
     Ok(None)
+}
+
+fn without_step(mut row: Value) -> Value {
+    if let Value::Object(members) = &mut row {
+        members.remove("_step");
+    }
+    row
 }
 
 /// Whether two values mean the same: 1 is 1.0.

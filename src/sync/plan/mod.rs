@@ -18,8 +18,10 @@ mod align;
 mod artifacts;
 mod config;
 mod console;
+mod doubts;
 mod files;
 mod greeting;
+mod identity;
 mod intake;
 mod local;
 mod options;
@@ -31,7 +33,7 @@ mod streams;
 pub(crate) use align::{find_row, is_same};
 pub(crate) use artifacts::{entries, part_length, staged_files};
 pub(crate) use files::is_contained;
-pub(crate) use greeting::{tail_request, target};
+pub(crate) use identity::{tail_request, target};
 pub use local::{LocalFile, Measured, Unreadable};
 
 use crate::limits::Limits;
@@ -123,6 +125,8 @@ pub struct Plan {
     /// The summary has changed since it went last.
     summary_changed: bool,
     problems: Vec<String>,
+    /// What is worth telling, and takes nothing away from what is stored.
+    notices: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,6 +223,7 @@ impl Plan {
             sent_at: None,
             summary_changed: false,
             problems: Vec::new(),
+            notices: Vec::new(),
             options,
             ledger,
         }
@@ -244,10 +249,19 @@ impl Plan {
         self.phase == Phase::Failed
     }
 
-    /// Whether the log is to be read again, with a new plan that has the ledger of this one: lines of it
-    /// were found on the server.
+    /// Whether the log is to be read again from its beginning, for the plan that [`again`](Self::again) makes:
+    /// lines of it were found on the server.
     pub fn wants_restart(&self) -> bool {
         self.phase == Phase::Restart
+    }
+
+    /// The plan that begins anew with what this one found out.
+    #[must_use]
+    pub fn again(self) -> Self {
+        let mut plan = Self::new(self.options, Some(self.ledger));
+        plan.greeting = self.greeting.again();
+        plan.notices = self.notices;
+        plan
     }
 
     /// Whether everything that the log has is stored, without exception.
@@ -281,6 +295,11 @@ impl Plan {
         problems
     }
 
+    /// What is worth telling, and takes nothing away from what is stored: that another sync was at the run.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
     /// How many rows the server has acknowledged.
     pub fn receipt_rows(&self) -> u64 {
         self.ledger.places.map_or(0, |places| places.history.acknowledged)
@@ -289,6 +308,11 @@ impl Plan {
     /// Whether the log was read to its end, and does not say how the run ended.
     pub fn lacks_end(&self) -> bool {
         self.ended && self.exit_code().is_none()
+    }
+
+    /// Whether another log of the run has gone on behind this one: how the run ended is for that to say.
+    pub const fn is_overtaken(&self) -> bool {
+        self.greeting.doubts.is_overtaken
     }
 
     /// What became of the files and artifacts that are done with since the last call.

@@ -97,6 +97,9 @@ impl Plan {
     fn lines_step(&mut self) -> Option<(Errands, Step)> {
         let settled = self.ended && self.generated && self.is_settled();
         let last = settled && !self.streams.is_full();
+        if last && let Some(question) = self.greeting.next {
+            return self.ask(question);
+        }
         let since = self.sent_at.map(|sent_at| self.now.saturating_sub(sent_at));
         // The first request goes at once.
         let is_due = |time| since.is_none_or(|since| since >= time);

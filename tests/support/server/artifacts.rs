@@ -86,6 +86,13 @@ impl World {
         answer
     }
 
+    /// The artifact of an id; null if there is none.
+    pub(super) fn artifact_of_id(&self, arguments: &Value) -> Value {
+        let id = text(arguments, "id").unwrap_or_default();
+        let found = self.state.artifacts.iter().position(|artifact| artifact.id == id);
+        found.map_or(Value::Null, |index| self.artifact_answer(index))
+    }
+
     fn artifact_index(&self, input: &Value) -> Result<usize, Refused> {
         let id = text(input, "artifactID").unwrap_or_default();
         let found = self.state.artifacts.iter().position(|artifact| artifact.id == id);

@@ -37,6 +37,7 @@ fn select(world: &mut World, fields: &[Selected], object: &Value) -> Result<Valu
         let value = match (field.of.as_str(), field.name.as_str()) {
             ("Query" | "Mutation", operation) => world.operation(operation, &field.arguments)?,
             ("Project", "bucket") => world.bucket(object, &field.arguments)?,
+            ("Run", "files") => world.run_files(object, &field.arguments),
             ("Run", "wandbConfig") => wandb_config(object, &field.arguments),
             (_, name) => object[name].clone(),
         };
@@ -73,6 +74,7 @@ impl World {
             "viewer" => Ok(self.viewer()),
             "serverInfo" => Ok(self.server_info()),
             "model" => Ok(self.project(arguments)),
+            "artifact" => Ok(self.artifact_of_id(arguments)),
             "clientIDMapping" => Ok(self.client_id_mapping(arguments)),
             "upsertBucket" => self.upsert_bucket(input),
             "createRunFiles" => self.create_run_files(input),

@@ -120,6 +120,11 @@ impl Server {
         self.shared.world().state.clone()
     }
 
+    /// Changes what the server holds, as a client or an accident may have.
+    pub(crate) fn tamper(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.shared.world().state);
+    }
+
     /// Has requests fail from now on. Of several faults that match, the oldest happens.
     pub(crate) fn inject(&self, fault: Fault) {
         self.shared.world().faults.push(fault);

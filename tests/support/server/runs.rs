@@ -1,9 +1,9 @@
 //! The GraphQL operations on runs and their files.
 
-use super::encoding::{base64, percent_encode};
+use super::encoding::{base64, md5, percent_encode};
 use super::json::wandb_json;
 use super::service::{Refused, World};
-use super::state::{Alert, Run};
+use super::state::{Alert, Run, RunFile};
 use super::storage::Upload;
 use serde_json::{Map, Value, json};
 
@@ -174,6 +174,22 @@ impl World {
             }));
         }
         Ok(json!({ "runID": run_id, "uploadHeaders": self.upload_headers(&[]), "files": files }))
+    }
+
+    /// The files of a run that are there, those of some names.
+    pub(super) fn run_files(&self, run: &Value, arguments: &Value) -> Value {
+        let found = self.state.runs.values().find(|found| run["id"] == found.id.as_str());
+        let names = arguments["names"].is_array().then(|| texts(&arguments["names"]));
+        let first = arguments["first"].as_u64().unwrap_or(50);
+        let files = found.into_iter().flat_map(|run| &run.files);
+        let files = files.filter(|(name, file)| {
+            file.stored.is_some() && names.as_ref().is_none_or(|names| names.contains(name))
+        });
+        let node = |(name, file): (&String, &RunFile)| {
+            let (size, md5) = (file.bytes().len(), base64(&md5(file.bytes())));
+            json!({ "node": { "name": name, "sizeBytes": size, "md5": md5 } })
+        };
+        json!({ "edges": files.take(first as usize).map(node).collect::<Vec<_>>() })
     }
 
     pub(super) fn mark_run_files_uploaded(&mut self, input: &Value) -> Result<Value, Refused> {

@@ -76,7 +76,8 @@ pub(crate) struct Args {
     /// If the server has other rows of a run already, go on after them.
     #[arg(long)]
     append: bool,
-    /// Ask the server afterwards what it has, and compare with the log; also of runs that were synced before.
+    /// Ask the server what it has, and compare with the log. A run that is marked as synced is only compared;
+    /// any other is uploaded before that.
     #[arg(long)]
     audit: bool,
     /// As --audit, and send what the server turns out not to have.

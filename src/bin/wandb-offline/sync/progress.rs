@@ -61,6 +61,9 @@ impl Progress {
                 for problem in &report.problems {
                     self.say(&format!("{}: {mark}{problem}", report.log.display()));
                 }
+                for notice in &report.notices {
+                    self.say(&format!("{}: note: {notice}", report.log.display()));
+                }
                 self.put(|| print(&receipt(report, &self.server, self.verbose)));
             }
             _ => {}

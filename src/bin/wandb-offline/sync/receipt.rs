@@ -38,7 +38,11 @@ fn put(text: &mut String, run: &RunReport, server: &str, verbose: bool) -> Resul
     }
     totals(text, &run.receipt)?;
     for check in &run.checks {
-        let agrees = if check.agrees { "as the log has it" } else { "NOT as the log has it" };
+        let agrees = match check.agrees {
+            Some(true) => "as the log has it",
+            Some(false) => "NOT as the log has it",
+            None => &check.server,
+        };
         writeln!(text, "  audit: {}: {agrees}", check.what)?;
     }
     if verbose {
