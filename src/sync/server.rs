@@ -37,6 +37,8 @@ pub struct Server {
     pub certificates: Option<PathBuf>,
     /// Proxies for `http` and `https`, if they are not those of the environment.
     pub proxies: [Option<Secret>; 2],
+    /// Zip large requests if the server says that it can unzip them.
+    pub gzip: bool,
     /// How patient to be.
     pub patience: Patience,
 }
@@ -107,6 +109,7 @@ impl Server {
             insecure: false,
             certificates: None,
             proxies: [None, None],
+            gzip: true,
             patience: Patience::default(),
         })
     }
@@ -132,6 +135,7 @@ impl Server {
             insecure: environ.flag("WANDB_INSECURE_DISABLE_SSL")?,
             certificates: certificates.iter().find_map(|name| environ.path(name)),
             proxies: [proxy("http_proxy"), proxy("https_proxy")],
+            gzip: !environ.flag("WANDB_X_FILE_STREAM_NO_GZIP")?,
             patience: patience(environ)?,
             base,
             app,

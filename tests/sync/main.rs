@@ -6,6 +6,7 @@ mod changing;
 mod command;
 mod copies;
 mod faults;
+mod gzip;
 mod hostile;
 mod interrupted;
 #[cfg(feature = "cli")]
