@@ -5,6 +5,7 @@ mod changing;
 #[cfg(feature = "cli")]
 mod command;
 mod copies;
+mod credentials;
 mod faults;
 mod gzip;
 mod hostile;
@@ -13,6 +14,7 @@ mod interrupted;
 mod killed;
 mod live;
 mod packs;
+mod proxies;
 mod receipt;
 mod resumed;
 #[path = "../support/server/mod.rs"]
