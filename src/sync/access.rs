@@ -33,6 +33,8 @@ pub struct Access {
     base: String,
     credentials: Credentials,
     file: Option<PathBuf>,
+    /// Values of headers for every request that may be secrets.
+    headers: Vec<Secret>,
     state: Mutex<State>,
 }
 
@@ -55,7 +57,11 @@ struct Token {
 impl Access {
     /// The access that the credentials of a server give.
     pub fn new(server: &Server) -> Self {
+        let is_user = |name: &str| name.starts_with("X-WANDB-");
+        let headers = server.headers.iter().filter(|(name, _)| !is_user(name));
+        let headers = headers.map(|(_, value)| value.clone());
         Self {
+            headers: headers.filter(|value| value.expose().len() >= SHORTEST_SECRET).collect(),
             base: server.base.clone(),
             credentials: server.credentials.clone(),
             file: server.tokens.clone(),
@@ -117,21 +123,23 @@ impl Access {
         }
     }
 
-    /// Takes the key or token out of what a server complains of: some pages of errors repeat the request, and what
-    /// they say is shown. `authorization` is what the request said.
-    pub(super) fn conceal(&self, answer: &mut Answer, authorization: &Secret) {
+    /// Takes keys and tokens out of what a server complains of: some pages of errors repeat the request, and what
+    /// they say is shown. `authorization` is what the request said, if it did.
+    pub(super) fn conceal(&self, answer: &mut Answer, authorization: Option<&Secret>) {
         let text = String::from_utf8_lossy(&answer.body);
         let is_data = text.trim_start().starts_with('{') && !text.contains("\"errors\"");
         if answer.is_success() && is_data {
             return;
         }
-        let sent = authorization.expose().split(' ').next_back().unwrap_or_default();
+        let sent = authorization.and_then(|header| header.expose().split(' ').next_back());
         let key = match &self.credentials {
-            Credentials::Key(key) => key.expose(),
-            Credentials::IdentityToken(_) => sent,
+            Credentials::Key(key) => Some(key.expose()),
+            Credentials::IdentityToken(_) => None,
         };
-        let found = [sent, key].into_iter().filter(|secret| !secret.is_empty());
-        let found: Vec<&str> = found.filter(|secret| text.contains(secret)).collect();
+        let headers = self.headers.iter().map(Secret::expose);
+        let secrets = sent.into_iter().chain(key).chain(headers);
+        let found = secrets.filter(|secret| !secret.is_empty() && text.contains(secret));
+        let found: Vec<&str> = found.collect();
         if !found.is_empty() {
             let text =
                 found.iter().fold(text.into_owned(), |text, secret| text.replace(secret, "***"));
@@ -249,6 +257,9 @@ const GRANT: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-b
 
 /// How times stand in the file.
 const TIME: &str = "%Y-%m-%d %H:%M:%S";
+
+/// Bytes of a header's value from which it may be a secret, and no word like others.
+const SHORTEST_SECRET: usize = 16;
 
 /// Seconds before its end that a token is renewed.
 const RENEW_BEFORE: i64 = 300;

@@ -172,9 +172,7 @@ impl Transport for HttpTransport {
                 authorization = self.authorization(request)?;
                 answer = self.try_send(request, &url, authorization.as_ref())?;
             }
-            if let Some(authorization) = &authorization {
-                self.access.conceal(&mut answer, authorization);
-            }
+            self.access.conceal(&mut answer, authorization.as_ref());
             if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
                 return Ok(answer);
             }

@@ -217,7 +217,8 @@ fn misdeeds(echo: &str) -> [Fault; 10] {
 fn a_key_shows_nowhere_whatever_the_server_does() {
     let (key, token) = ("k".repeat(40), "the-token-itself");
     let encoded = super::server::base64(format!("api:{key}").as_bytes());
-    let echoes = [format!("got Basic {encoded} of {key}"), format!("got Bearer {token}")];
+    let echoes =
+        [format!("got Basic {encoded} of {key}, the-header-itself"), format!("got Bearer {token}")];
     for target in [Target::Graphql, Target::Filestream, Target::RunUpload, Target::Oidc] {
         for (first, second) in misdeeds(&echoes[0]).into_iter().zip(misdeeds(&echoes[1])) {
             let scene = Scene::new();
