@@ -35,6 +35,7 @@ use std::fmt;
 ///             }
 ///             // To wherever the server says, without a key: the URL is the permission, and not for logs.
 ///             Target::Signed(url) => ("PUT", url.clone()),
+///             _ => return Err(TransportError::lasting("this transport is too old for that")),
 ///         };
 ///         for (name, value) in &self.server.headers {
 ///             if matches!(request.target, Target::Server(_)) || !name.starts_with("X-WANDB-") {
