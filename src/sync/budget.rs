@@ -56,5 +56,10 @@ mod tests {
         answer.headers.push(("ratelimit-reset".into(), "2.5".into()));
         pauses.note(second(20), &answer);
         assert_eq!(pauses.wait(second(20)), Duration::from_millis(2500));
+        for (reset, wait) in [("1e300", 2.5), ("nan", 2.5), ("-1", 2.5), ("99999", 900.0)] {
+            answer.headers[1].1 = reset.into();
+            pauses.note(second(20), &answer);
+            assert_eq!(pauses.wait(second(20)).as_secs_f64(), wait, "{reset}");
+        }
     }
 }

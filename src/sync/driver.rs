@@ -177,6 +177,7 @@ impl Session<'_> {
             at_least: behind.unwrap_or_default(),
             live: follow.map(|live| live.pace),
             batch,
+            gzip: self.server.gzip,
             starting_step: noted_step(log),
         };
         let mut fresh = ledger.unwrap_or_default();

@@ -67,6 +67,11 @@ pub enum Event<'a> {
         /// How long that is waited for.
         time: Duration,
     },
+    /// Something that a person should know and that stops nothing.
+    Remark {
+        /// What.
+        text: &'a str,
+    },
     /// A log is done with.
     Ended {
         /// What became of it.

@@ -1,17 +1,16 @@
 //! Requests over HTTP, with [`ureq`] and rustls: blocking, without a runtime.
 
+use super::access::Access;
 use super::api::{Answer, Body, Request, RequestKind, Target};
-use super::server::{Credentials, Secret, Server, is_loopback, origin};
+use super::server::{Secret, Server, origin};
 use super::transport::{Transport, TransportError};
 use crate::error::{Error, Result};
-use base64::Engine as _;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ureq::http;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Proxy, SendBody};
+use ureq::{Agent, Proxy, ProxyProtocol, SendBody};
 
 /// Sends requests over HTTP.
 ///
@@ -21,14 +20,7 @@ use ureq::{Agent, Proxy, SendBody};
 pub struct HttpTransport {
     agent: Agent,
     server: Server,
-    token: Mutex<Option<Token>>,
-}
-
-/// An access token, and when it is to be renewed.
-#[derive(Debug)]
-struct Token {
-    text: Secret,
-    renew: Instant,
+    access: Access,
 }
 
 impl HttpTransport {
@@ -41,7 +33,7 @@ impl HttpTransport {
         if let Some(path) = &server.certificates {
             tls = tls.root_certs(certificates(path)?);
         }
-        let mut config = Agent::config_builder()
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -49,21 +41,23 @@ impl HttpTransport {
             .max_idle_connections(IDLE)
             .max_idle_connections_per_host(IDLE)
             .timeout_connect(Some(CONNECT))
-            .tls_config(tls.build());
-        let secure = usize::from(server.base.starts_with("https://"));
-        if is_loopback(&server.base) {
-            config = config.proxy(None);
-        } else if let Some(Some(proxy)) = server.proxies.get(secure) {
-            let proxy = Proxy::new(proxy.expose());
-            let name = if secure == 1 { "https_proxy" } else { "http_proxy" };
-            config =
-                config.proxy(Some(proxy.map_err(|_| Error::setting(name, "is no proxy's URL"))?));
+            .tls_config(tls.build())
+            // Each request has its own.
+            .proxy(None);
+        let proxies = &server.proxies;
+        for (name, url) in [("http_proxy", &proxies.http), ("https_proxy", &proxies.https)] {
+            url.as_ref().map(proxy).transpose().map_err(|why| Error::setting(name, why))?;
         }
-        let (agent, token) = (config.build().new_agent(), Mutex::new(None));
-        Ok(Self { agent, server: server.clone(), token })
+        let agent = config.build().new_agent();
+        Ok(Self { agent, server: server.clone(), access: Access::new(server) })
     }
 
-    fn try_send(&self, request: &Request, url: &str) -> Result<Answer, TransportError> {
+    fn try_send(
+        &self,
+        request: &Request,
+        url: &str,
+        authorization: Option<&Secret>,
+    ) -> Result<Answer, TransportError> {
         let mut builder = match &request.target {
             Target::Server(_) => http::Request::post(url),
             Target::Signed(_) => http::Request::put(url),
@@ -78,44 +72,48 @@ impl HttpTransport {
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
-        if let Target::Server(_) = &request.target {
-            builder = builder.header("Authorization", self.authorization()?);
+        if let Some(authorization) = authorization {
+            builder = builder.header("Authorization", authorization.expose());
         }
         if let Body::Json(_) = &request.body {
             builder = builder.header("Content-Type", "application/json");
         }
         let length = request.body.len();
-        let time = patience(request.kind, length);
         builder = builder.header("Content-Length", length);
         let malformed =
             |error: http::Error| TransportError::lasting(format!("malformed request: {error}"));
         match &request.body {
-            Body::Json(bytes) => self.run(builder.body(bytes.as_slice()).map_err(malformed)?, time),
-            Body::Bytes(bytes) => self.run(builder.body(&**bytes).map_err(malformed)?, time),
-            Body::File { path, offset, length, .. } => {
+            Body::Json(bytes) => {
+                self.run(request.kind, length, builder.body(bytes.as_slice()).map_err(malformed)?)
+            }
+            Body::Bytes(bytes) => {
+                self.run(request.kind, length, builder.body(&**bytes).map_err(malformed)?)
+            }
+            Body::File { path, offset, .. } => {
                 let unreadable = |error: std::io::Error| {
                     TransportError::lasting(format!("cannot read {}: {error}", path.display()))
                 };
                 let mut file = File::open(path).map_err(unreadable)?;
                 file.seek(SeekFrom::Start(*offset)).map_err(unreadable)?;
-                let mut part = Exactly { file, left: *length };
+                let mut part = Exactly { file, left: length };
                 let body = SendBody::from_reader(&mut part);
-                self.run(builder.body(body).map_err(malformed)?, time)
+                self.run(request.kind, length, builder.body(body).map_err(malformed)?)
             }
         }
     }
 
+    /// Sends a request, whose body has so many bytes, and reads the answer.
     fn run<B: ureq::AsSendBody>(
         &self,
+        kind: RequestKind,
+        length: u64,
         request: http::Request<B>,
-        time: Duration,
     ) -> Result<Answer, TransportError> {
-        let request = self.agent.configure_request(request).timeout_global(Some(time)).build();
-        let failed = |error: ureq::Error| match certificate_refused(&error) {
-            true => TransportError::lasting(format!("{}; {CERTIFICATE}", told(&error))),
-            false => TransportError::temporary(told(&error)),
-        };
-        let mut response = self.agent.run(request).map_err(failed)?;
+        let through = self.server.proxies.of(&request.uri().to_string()).map(proxy).transpose();
+        let config = self.agent.configure_request(request);
+        let config = config.proxy(through.map_err(TransportError::lasting)?);
+        let request = config.timeout_global(Some(patience(kind, length))).build();
+        let mut response = self.agent.run(request).map_err(|error| failed(&error))?;
         let status = response.status().as_u16();
         let headers = response.headers().iter();
         let headers = headers
@@ -123,7 +121,7 @@ impl HttpTransport {
                 Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
             })
             .collect();
-        let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
+        let body = response.body_mut().with_config().limit(longest_answer(kind)).read_to_vec();
         match body {
             Ok(body) => Ok(Answer { status, headers, body }),
             Err(ureq::Error::BodyExceedsLimit(limit)) => {
@@ -134,61 +132,22 @@ impl HttpTransport {
         }
     }
 
-    fn authorization(&self) -> Result<String, TransportError> {
-        match &self.server.credentials {
-            Credentials::Key(key) => {
-                let pair = format!("api:{}", key.expose());
-                let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
-                Ok(format!("Basic {encoded}"))
+    /// What a request says of who sends it: to the server, and to nobody else.
+    fn authorization(&self, request: &Request) -> Result<Option<Secret>, TransportError> {
+        match &request.target {
+            Target::Server(_) => {
+                self.access.authorization(&|url, form| self.post(url, form)).map(Some)
             }
-            Credentials::IdentityToken(path) => {
-                let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-                let now = Instant::now();
-                let valid = token.as_ref().filter(|token| token.renew > now);
-                let text = match valid {
-                    Some(valid) => valid.text.expose().to_owned(),
-                    None => {
-                        let new = self.exchange(path, now)?;
-                        token.insert(new).text.expose().to_owned()
-                    }
-                };
-                Ok(format!("Bearer {text}"))
-            }
+            Target::Signed(_) => Ok(None),
         }
     }
 
-    /// Exchanges the identity token for an access token. The file is read each time, for others renew it.
-    fn exchange(&self, path: &std::path::Path, now: Instant) -> Result<Token, TransportError> {
-        #[derive(serde::Deserialize)]
-        struct Granted {
-            access_token: String,
-            expires_in: f64,
-        }
-        let identity = crate::io::read_small(path).map_err(|error| {
-            TransportError::lasting(format!(
-                "cannot read the identity token {}: {error}",
-                path.display()
-            ))
-        })?;
-        let grant = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=";
-        let form = format!("{grant}{}", super::server::path_part(identity.trim()));
-        let request = http::Request::post(format!("{}/oidc/token", self.server.base))
+    fn post(&self, url: &str, form: &Secret) -> Result<Answer, TransportError> {
+        let request = http::Request::post(url)
             .header("Content-Type", "application/x-www-form-urlencoded")
-            .body(form.as_bytes())
-            .map_err(|error| TransportError::lasting(error.to_string()))?;
-        let answer = self.run(request, patience(RequestKind::GraphQl("token exchange"), 0))?;
-        if !answer.is_success() {
-            let reason =
-                format!("the identity token was refused: the server answered {}", answer.status);
-            let passing = answer.status == 429 || answer.status >= 500;
-            return Err(TransportError { reason, temporary: passing });
-        }
-        let granted: Granted = serde_json::from_slice(&answer.body).map_err(|_| {
-            TransportError::lasting("the answer to the identity token makes no sense")
-        })?;
-        let seconds = (granted.expires_in - RENEW_BEFORE).clamp(0.0, 86_400.0);
-        let renew = now + Duration::from_secs_f64(seconds);
-        Ok(Token { text: Secret::new(granted.access_token), renew })
+            .body(form.expose().as_bytes())
+            .map_err(|_| TransportError::lasting("the identity token cannot be sent"))?;
+        self.run(RequestKind::GraphQl("token exchange"), 0, request)
     }
 }
 
@@ -203,31 +162,28 @@ impl Transport for HttpTransport {
                 return Err(TransportError::lasting("the server named an upload URL that is none"));
             }
         };
+        let mut authorization = self.authorization(request)?;
         for _ in 0..=REDIRECTS {
-            let answer = self.try_send(request, &url)?;
+            let mut answer = self.try_send(request, &url, authorization.as_ref())?;
+            if answer.status == 401
+                && let Some(refused) = &authorization
+                && self.access.renew(refused)
+            {
+                authorization = self.authorization(request)?;
+                answer = self.try_send(request, &url, authorization.as_ref())?;
+            }
+            self.access.conceal(&mut answer, authorization.as_ref());
             if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
                 return Ok(answer);
             }
-            let next = answer.header("location").map(|to| joined(&url, to)).unwrap_or_default();
-            if next.is_empty() {
-                return Err(TransportError::lasting(
-                    "the server redirects without saying where to",
-                ));
-            }
-            let same_host = origin(&next) == origin(&url);
-            if matches!(request.target, Target::Server(_)) && !same_host {
-                let to = origin(&next);
-                return Err(TransportError::lasting(format!(
-                    "the server redirects to {to}, which must not get the key; set WANDB_BASE_URL to it if it is meant"
-                )));
-            }
-            if !next.starts_with("http") || (url.starts_with("https") && !next.starts_with("https"))
-            {
-                return Err(TransportError::lasting("the server redirects to what is no safe URL"));
-            }
-            url = next;
+            let to = answer.header("location").unwrap_or_default();
+            url = redirected(&url, to, authorization.is_some()).map_err(TransportError::lasting)?;
         }
         Err(TransportError::lasting("the server redirects again and again"))
+    }
+
+    fn take_remark(&self) -> Option<String> {
+        self.access.take_remark()
     }
 }
 
@@ -250,16 +206,54 @@ impl Read for Exactly {
     }
 }
 
-/// The URL that `to` means at `url`.
-fn joined(url: &str, to: &str) -> String {
-    match to {
+/// Where a redirect from `url` leads. Requests that have a key go to no other server.
+fn redirected(url: &str, to: &str, has_key: bool) -> Result<String, String> {
+    let next = match to {
+        "" => return Err("the server redirects without saying where to".to_owned()),
         _ if to.starts_with("http://") || to.starts_with("https://") => to.to_owned(),
         _ if to.starts_with('/') && !to.starts_with("//") => format!("{}{to}", origin(url)),
         _ => String::new(),
+    };
+    if next.is_empty() || (url.starts_with("https://") && !next.starts_with("https://")) {
+        return Err("the server redirects to what is no safe URL".to_owned());
+    }
+    if has_key && origin(&next) != origin(url) {
+        // What stands before the host may be a password.
+        let host = origin(&next).rsplit(['@', '/']).next().unwrap_or_default();
+        return Err(format!(
+            "the server redirects to {host}, which must not get the key; set WANDB_BASE_URL to it if it is meant"
+        ));
+    }
+    Ok(next)
+}
+
+/// The proxy at a URL, which is not told: it may hold a password.
+fn proxy(url: &Secret) -> Result<Proxy, &'static str> {
+    let proxy = Proxy::new(url.expose()).map_err(|_| "is no proxy's URL")?;
+    match proxy.protocol() {
+        ProxyProtocol::Http | ProxyProtocol::Https => Ok(proxy),
+        _ => Err("must be the URL of an http:// or https:// proxy"),
     }
 }
 
-/// What went wrong, without the URL, which may be a permission.
+/// What went wrong, and whether it may pass.
+fn failed(error: &ureq::Error) -> TransportError {
+    match error {
+        ureq::Error::ConnectProxyFailed(reason) if reason.contains(" responded 4") => {
+            // The library says the number twice.
+            let said = reason.split('/').next().unwrap_or_default();
+            TransportError::lasting(format!("{said} to CONNECT; {PROXY}"))
+        }
+        _ if certificate_refused(error) => {
+            let is_authority = error.to_string().contains("CaUsedAsEndEntity");
+            let help = if is_authority { AUTHORITY } else { CERTIFICATE };
+            TransportError::lasting(format!("{}; {help}", told(error)))
+        }
+        _ => TransportError::temporary(told(error)),
+    }
+}
+
+/// What is said, without the URL, which may be a permission.
 fn told(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(what) => format!("no answer in time ({what})"),
@@ -280,6 +274,14 @@ fn certificate_refused(error: &ureq::Error) -> bool {
 
 const CERTIFICATE: &str =
     "name the certificates to trust with SSL_CERT_FILE, or check the server's address";
+
+/// What helps a server whose own certificate is one of an authority, which is refused even if it is named.
+const AUTHORITY: &str = "the server shows the certificate of an authority as its own (CA:TRUE); \
+                         have it show one for its host that this authority has signed";
+
+/// What helps with a proxy that refuses.
+const PROXY: &str = "name another in HTTPS_PROXY (HTTP_PROXY for http://), put user and password into its URL if it \
+                     wants them, or pass it by with NO_PROXY";
 
 /// What names the file with the certificates to trust.
 const NAMED_BY: &str = "SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE";
@@ -317,26 +319,62 @@ const SLOWEST: u64 = 16 << 10;
 
 const CONNECT: Duration = Duration::from_secs(30);
 
-/// The longest answer that makes sense: the tail of a run, with its config.
-const LONGEST_ANSWER: u64 = 64 << 20;
+/// The longest answer that makes sense: the tail of a run, with its config; little else to what is stored.
+const fn longest_answer(kind: RequestKind) -> u64 {
+    match kind {
+        RequestKind::GraphQl(_) => 64 << 20,
+        RequestKind::FileStream | RequestKind::Upload => 1 << 20,
+    }
+}
 
 const REDIRECTS: usize = 5;
 
 /// Connections kept open.
 const IDLE: usize = 128;
 
-/// Seconds before its end that a token is renewed.
-const RENEW_BEFORE: f64 = 300.0;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn redirects_are_joined() {
-        assert_eq!(joined("https://h:1/a/b?c", "/d"), "https://h:1/d");
-        assert_eq!(joined("https://h/a", "http://x/y"), "http://x/y");
-        assert_eq!(joined("https://h/a", "//evil/y"), "");
-        assert_eq!(joined("https://h/a", "ftp:y"), "");
+    fn a_redirect_leads_where_the_key_may_go_or_nowhere() {
+        let at = "https://h:1/a/b?c";
+        for (to, has_key, want) in [
+            ("/d", true, Some("https://h:1/d")),
+            ("https://h:1/d", true, Some("https://h:1/d")),
+            ("https://h/d", true, None),
+            ("https://h:1@evil/d", true, None),
+            ("https://evil#@h:1/d", true, None),
+            ("https://evil/d", false, Some("https://evil/d")),
+            ("http://h:1/d", true, None),
+            ("http://h:1/d", false, None),
+            ("HTTPS://h:1/d", true, None),
+            ("//evil/d", true, None),
+            ("d", true, None),
+            ("", false, None),
+        ] {
+            assert_eq!(redirected(at, to, has_key).ok().as_deref(), want, "{to}");
+        }
+        assert_eq!(redirected("http://h/a", "https://h/a", false).as_deref(), Ok("https://h/a"));
+        let error = redirected(at, "https://user:secret@evil/d", true).unwrap_err();
+        assert!(error.contains("evil") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_proxy_has_a_url_of_http_which_is_not_shown() {
+        for good in ["http://proxy:3128", "https://user:pass@proxy", "proxy:3128"] {
+            assert!(proxy(&Secret::new(good)).is_ok(), "{good}");
+        }
+        let server = |url: &str| {
+            let mut server = Server::new("https://h", Secret::new("k")).unwrap();
+            server.proxies.https = Some(Secret::new(url));
+            server
+        };
+        for bad in ["socks5://u:hunter2@proxy", "ftp://hunter2", "http://", "a hunter2"] {
+            let error = HttpTransport::new(&server(bad)).unwrap_err().to_string();
+            assert!(error.contains("https_proxy") && !error.contains("hunter2"), "{error}");
+        }
+        let transport = HttpTransport::new(&server("http://u:hunter2@proxy")).unwrap();
+        assert!(!format!("{transport:?}").contains("hunter2"), "{transport:?}");
     }
 }

@@ -62,6 +62,7 @@
 //! | of a run that is followed, the last 128 console lines wait for more, or for the end | they go at once, and the last 32 again when they change | each line goes once |
 //! | files are made in memory | `files/` is overwritten | nothing is overwritten |
 
+mod access;
 pub mod api;
 mod audit;
 mod budget;
@@ -86,6 +87,7 @@ mod transport;
 mod upload;
 mod yaml;
 
+pub use access::Access;
 pub use audit::Check;
 pub use driver::sync;
 pub use event::Event;
@@ -97,5 +99,5 @@ pub use report::{
     SyncReport,
 };
 pub use retry::Patience;
-pub use server::{Credentials, Secret, Server};
+pub use server::{Credentials, Proxies, Secret, Server};
 pub use transport::{Transport, TransportError};

@@ -66,6 +66,9 @@ impl<'a> Sender<'a> {
                 let _place = self.place();
                 self.transport.send(request)
             };
+            if let Some(text) = self.transport.take_remark() {
+                (self.observe)(Event::Remark { text: &text });
+            }
             check(&request.body)?;
             tried += 1;
             if let Ok(answer) = &result {

@@ -46,6 +46,51 @@ fn an_endless_answer_is_not_read_to_its_end() {
     assert!(only(&report).problems[0].contains("longer than"), "{report:?}");
 }
 
+#[test]
+fn a_long_answer_to_lines_or_to_a_file_is_not_read_to_its_end() {
+    for target in [Target::Filestream, Target::RunUpload] {
+        let scene = Scene::new();
+        let log = scene.run("r1", 1);
+        let body = format!("{{\"x\":\"{}\"}}", "x".repeat(2 << 20));
+        scene.server.inject(Fault::status(200).body(&body).on(target));
+        let report = scene.sync();
+        assert_eq!(only(&report).status, RunStatus::Partly, "{target:?}");
+        assert!(only(&report).problems[0].contains("longer than"), "{report:?}");
+        assert!(!is_marked(&log));
+    }
+}
+
+#[test]
+fn a_zipped_answer_is_not_unzipped() {
+    use std::io::Write;
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    bomb.write_all(&vec![b' '; 64 << 20]).unwrap();
+    let bomb = bomb.finish().unwrap();
+    let scene = Scene::new();
+    scene.run("r1", 1);
+    let zipped = Fault::status(200).bytes(bomb).header("Content-Encoding", "gzip");
+    scene.server.inject(zipped.operation("upsertBucket"));
+    let report = scene.sync();
+    assert_eq!(only(&report).status, RunStatus::Failed);
+    assert!(only(&report).problems[0].contains("not a W&B server's"), "{report:?}");
+    let state = scene.server.state();
+    assert!(state.requests.iter().all(|call| call.header("Accept-Encoding").is_none()));
+}
+
+#[test]
+fn answers_that_are_deep_end_no_process() {
+    for body in ["[".repeat(1 << 20), "{\"data\":".repeat(1 << 17), "{\"errors\":[".repeat(1 << 17)]
+    {
+        for target in [Target::Graphql, Target::Filestream] {
+            let scene = Scene::new();
+            let log = scene.run("r1", 1);
+            scene.server.inject(Fault::status(200).body(&body).on(target));
+            assert_ne!(only(&scene.sync()).status, RunStatus::Synced);
+            assert!(!is_marked(&log));
+        }
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_out_of_the_run_is_not_followed() {

@@ -6,7 +6,9 @@ mod changing;
 #[cfg(feature = "cli")]
 mod command;
 mod copies;
+mod credentials;
 mod faults;
+mod gzip;
 mod hostile;
 mod interrupted;
 #[cfg(feature = "cli")]
@@ -14,6 +16,7 @@ mod killed;
 mod live;
 mod others;
 mod packs;
+mod proxies;
 mod receipt;
 mod resumed;
 #[path = "../support/server/mod.rs"]

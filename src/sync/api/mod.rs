@@ -77,7 +77,7 @@ pub enum Target {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Body {
-    /// JSON.
+    /// JSON, zipped if the header `Content-Encoding` says so.
     Json(Vec<u8>),
     /// The bytes of a small file.
     Bytes(Arc<[u8]>),

@@ -43,6 +43,7 @@ impl Plan {
                 let length = line.len();
                 let pushed = self.streams.push(StreamKind::History, line, message);
                 self.row_pushed(pushed, length);
+                self.want_gzip();
                 self.compare();
                 return Ok(());
             }
@@ -52,6 +53,7 @@ impl Plan {
                 if self.streams.push(StreamKind::Events, &line, message) == Pushed::TooLong {
                     self.problems.push("a sample of system metrics was left out: too long".into());
                 }
+                self.want_gzip();
                 self.compare();
                 return Ok(());
             }
@@ -74,9 +76,7 @@ impl Plan {
             RecordKind::Run => self.meet(),
             RecordKind::Preempting => self.preempting = true,
             RecordKind::Output | RecordKind::OutputRaw | RecordKind::OutputLogger => {
-                if self.features == Features::Unneeded {
-                    self.features = Features::Wanted;
-                }
+                self.want_features();
                 self.settle_console(CONSOLE_WINDOW);
             }
             RecordKind::Summary => self.summary_changed = true,
@@ -84,6 +84,19 @@ impl Plan {
             _ => {}
         }
         Ok(())
+    }
+
+    fn want_features(&mut self) {
+        if self.features == Features::Unneeded {
+            self.features = Features::Wanted;
+        }
+    }
+
+    /// Lines that are worth it go zipped, if the server can unzip them.
+    fn want_gzip(&mut self) {
+        if self.options.gzip && self.streams.are_large() {
+            self.want_features();
+        }
     }
 
     /// A row of so many bytes was handed to the streams.
@@ -198,7 +211,7 @@ impl Plan {
     /// Hands on the console lines that can no longer change: all but the last `window`.
     fn settle_console(&mut self, window: usize) {
         let structured = match self.features {
-            Features::Known { structured_console } => structured_console,
+            Features::Known { structured_console, .. } => structured_console,
             Features::Unneeded => false,
             Features::Wanted | Features::Asked => return,
         };

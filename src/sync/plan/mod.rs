@@ -143,13 +143,14 @@ enum Phase {
     Failed,
 }
 
-/// What the server can do, which is asked only if it matters.
+/// What the server can do, which is asked only if it matters: if there are console lines, or so many others that
+/// they had better be zipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Features {
     Unneeded,
     Wanted,
     Asked,
-    Known { structured_console: bool },
+    Known { structured_console: bool, gzip: bool },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -58,6 +58,8 @@ pub struct PlanOptions {
     pub live: Option<Pace>,
     /// How many bytes of lines make a batch.
     pub batch: usize,
+    /// Zip requests with many lines for a server that says it can unzip them.
+    pub gzip: bool,
     /// The lowest step a row may have, if an earlier sync noted it.
     pub starting_step: Option<i64>,
 }
@@ -71,6 +73,7 @@ impl Default for PlanOptions {
             at_least: [0; 3],
             live: None,
             batch: BATCH,
+            gzip: true,
             starting_step: None,
         }
     }

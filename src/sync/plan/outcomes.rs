@@ -10,8 +10,7 @@ impl Plan {
         match (errand, outcome) {
             (Errands::Greeting(question), outcome) => self.greeted(question, outcome),
             (Errands::Features, Outcome::Answer(answer)) => {
-                self.features =
-                    Features::Known { structured_console: has_structured_console(&answer) };
+                self.features = features(&answer);
             }
             (Errands::Lines(sent), Outcome::Answer(answer)) => self.acknowledged(&sent, answer),
             (Errands::Urls(which), Outcome::Answer(answer)) => {
@@ -101,8 +100,8 @@ impl Plan {
     }
 }
 
-/// Whether console lines go as objects. A server that does not answer the question cannot do it.
-fn has_structured_console(answer: &Result<Answer, String>) -> bool {
+/// What a server says it can do. One that does not answer the question can do none of it.
+fn features(answer: &Result<Answer, String>) -> Features {
     #[derive(serde::Deserialize)]
     struct Data {
         #[serde(rename = "serverInfo")]
@@ -120,6 +119,9 @@ fn has_structured_console(answer: &Result<Answer, String>) -> bool {
     }
     let data = answer.as_ref().ok().and_then(|answer| read::<Data>(answer).ok());
     let features = data.and_then(|data| data.info).map(|info| info.features).unwrap_or_default();
-    let mut features = features.into_iter().flatten();
-    features.any(|feature| feature.enabled && feature.name == "STRUCTURED_CONSOLE_LOGS")
+    let has = |name| features.iter().flatten().any(|found| found.enabled && found.name == name);
+    Features::Known {
+        structured_console: has("STRUCTURED_CONSOLE_LOGS"),
+        gzip: has("FILESTREAM_GZIP"),
+    }
 }

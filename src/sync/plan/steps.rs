@@ -7,6 +7,9 @@ use super::{Errands, Features, Phase, Plan, Saved, Sent, Step, Ticket};
 use crate::json::Value;
 use crate::sync::api::{Body, Request, RequestKind, Target, operations};
 use crate::sync::ledger::Ledger;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write;
 
 impl Plan {
     /// The next step, if there is one now.
@@ -86,7 +89,8 @@ impl Plan {
 
     fn may_send_lines(&self) -> bool {
         let busy = |errand: &Errands| matches!(errand, Errands::Lines(_));
-        !self.under_way.values().any(busy) && self.saved_once()
+        let knows_how = !matches!(self.features, Features::Wanted | Features::Asked);
+        knows_how && !self.under_way.values().any(busy) && self.saved_once()
     }
 
     /// Whether the places are on the disk.
@@ -128,15 +132,22 @@ impl Plan {
             return self.save_step();
         }
         self.sent_at = Some(self.now);
-        let request = Request {
-            kind: RequestKind::FileStream,
-            target: Target::Server(stream_path(&self.ledger)),
-            headers: Vec::new(),
-            body: Body::Json(batch.body),
-        };
+        let request = self.lines_request(batch.body);
         let sums = batch.sums;
         let sent = Sent { counts: batch.counts, sums, files: extras.uploaded, complete, last };
         Some((Errands::Lines(sent), Step::Send(request)))
+    }
+
+    /// The request with these lines, zipped once and for all, so that each try sends the same bytes.
+    fn lines_request(&self, body: Vec<u8>) -> Request {
+        let gzip = self.options.gzip && matches!(self.features, Features::Known { gzip: true, .. });
+        let zipped = if gzip && body.len() >= ZIPPED { zipped(&body) } else { None };
+        Request {
+            kind: RequestKind::FileStream,
+            target: Target::Server(stream_path(&self.ledger)),
+            headers: zipped.iter().map(|_| ("Content-Encoding".into(), "gzip".into())).collect(),
+            body: Body::Json(zipped.unwrap_or(body)),
+        }
     }
 
     /// Whether all but the lines is done.
@@ -182,3 +193,13 @@ fn stream_path(ledger: &Ledger) -> String {
     let (entity, project, run) = (&ledger.entity, &ledger.project, &ledger.run);
     format!("/files/{}/{}/{}/file_stream", part(entity), part(project), part(run))
 }
+
+/// The bytes zipped, fast rather than small: lines are text that repeats itself.
+fn zipped(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).ok()?;
+    encoder.finish().ok()
+}
+
+/// Bytes of a body from which zipping it saves a packet.
+const ZIPPED: usize = 1 << 10;

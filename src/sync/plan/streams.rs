@@ -129,7 +129,16 @@ impl Streams {
 
     /// Whether there is enough for a batch.
     pub(super) fn is_full(&self) -> bool {
-        self.all().iter().map(|lines| lines.bytes).sum::<usize>() >= self.batch
+        self.bytes() >= self.batch
+    }
+
+    /// Whether zipping what waits saves more time than it takes to ask the server whether it can unzip.
+    pub(super) fn are_large(&self) -> bool {
+        self.bytes() >= LARGE
+    }
+
+    fn bytes(&self) -> usize {
+        self.all().iter().map(|lines| lines.bytes).sum()
     }
 
     /// Takes what goes into the next request. `places` has the bases and what is acknowledged so far, which
@@ -310,6 +319,9 @@ pub(crate) const LONGEST_LINE: usize = (10 << 20) - (100 << 10);
 
 /// Bytes of lines in one request.
 const LARGEST_REQUEST: usize = 10 << 20;
+
+/// Bytes of lines that take longer than an answer on most lines.
+const LARGE: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {

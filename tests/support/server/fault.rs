@@ -152,9 +152,14 @@ impl Fault {
     }
 
     /// The body of the answer.
-    pub(crate) fn body(mut self, body: &str) -> Self {
+    pub(crate) fn body(self, body: &str) -> Self {
+        self.bytes(body.as_bytes().to_owned())
+    }
+
+    /// The body of the answer, which need not be text.
+    pub(crate) fn bytes(mut self, body: Vec<u8>) -> Self {
         let Action::Instead(answer) = &mut self.action else { panic!("not an answer of its own") };
-        answer.body = body.as_bytes().to_owned();
+        answer.body = body;
         self
     }
 

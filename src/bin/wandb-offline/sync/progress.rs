@@ -55,6 +55,7 @@ impl Progress {
                     "{log}: {what} at {host}: {why}; trying again in {seconds:.1} s"
                 ));
             }
+            Event::Remark { text } => self.say(&format!("warning: {text}")),
             Event::Ended { report } => {
                 let skipped = report.status == RunStatus::Skipped;
                 let mark = if skipped { "left out: " } else { "" };
