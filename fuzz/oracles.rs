@@ -3,14 +3,24 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each fuzz target takes one oracle of the file")]
 
+#[cfg(feature = "sync")]
+mod answers;
 mod edited;
 mod events;
+mod memory;
 mod recovered;
+#[cfg(feature = "sync")]
+mod settings;
 mod verbs;
 
+#[cfg(feature = "sync")]
+pub use answers::answers;
 pub use edited::edit;
 pub use events::{event, tfrecord, tfrecord_damaged};
+pub use memory::bounded;
 pub use recovered::recover;
+#[cfg(feature = "sync")]
+pub use settings::settings;
 pub use verbs::{console, export, merge, to_tensorboard, to_wandb};
 
 use std::io::Read;
@@ -28,6 +38,8 @@ pub type Oracle = (&'static str, fn(&[u8]));
 
 /// Every oracle that needs nothing but this crate.
 pub const ALL: &[Oracle] = &[
+    #[cfg(feature = "sync")]
+    ("answers", answers),
     ("block_log", block_log),
     ("block_log_damaged", block_log_damaged),
     ("console", console),
@@ -40,6 +52,8 @@ pub const ALL: &[Oracle] = &[
     ("recover", recover),
     ("render", render),
     ("run_model", run_model),
+    #[cfg(feature = "sync")]
+    ("settings", settings),
     ("tfrecord", tfrecord),
     ("tfrecord_damaged", tfrecord_damaged),
     ("to_tensorboard", to_tensorboard),

@@ -14,13 +14,17 @@ pub(super) struct Summary {
     records: u64,
 }
 
-impl Default for Summary {
-    fn default() -> Self {
-        Self { leaves: Leaves::untyped(), records: 0 }
-    }
-}
-
 impl Summary {
+    /// A summary of at most so many keys.
+    pub(super) fn at_most(keys: usize) -> Self {
+        Self { leaves: Leaves::untyped().at_most(keys), records: 0 }
+    }
+
+    /// Whether there are as many keys as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.leaves.is_full()
+    }
+
     /// Applies a `SummaryRecord`: all updates, then all removals. One that is malformed changes nothing.
     pub(super) fn apply(&mut self, message: &[u8]) -> Result<(), Malformed> {
         self.leaves.clear_staged();

@@ -22,6 +22,7 @@ pub struct HttpTransport {
     agent: Agent,
     server: Server,
     token: Mutex<Option<Token>>,
+    longest_answer: u64,
 }
 
 /// An access token, and when it is to be renewed.
@@ -60,7 +61,14 @@ impl HttpTransport {
                 config.proxy(Some(proxy.map_err(|_| Error::setting(name, "is no proxy's URL"))?));
         }
         let (agent, token) = (config.build().new_agent(), Mutex::new(None));
-        Ok(Self { agent, server: server.clone(), token })
+        Ok(Self { agent, server: server.clone(), token, longest_answer: LONGEST_ANSWER })
+    }
+
+    /// Reads answers of so many bytes at most, instead of 64 MiB. A longer one is an error.
+    #[must_use]
+    pub const fn longest_answer(mut self, bytes: u64) -> Self {
+        self.longest_answer = bytes;
+        self
     }
 
     fn try_send(&self, request: &Request, url: &str) -> Result<Answer, TransportError> {
@@ -123,7 +131,7 @@ impl HttpTransport {
                 Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
             })
             .collect();
-        let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
+        let body = response.body_mut().with_config().limit(self.longest_answer).read_to_vec();
         match body {
             Ok(body) => Ok(Answer { status, headers, body }),
             Err(ureq::Error::BodyExceedsLimit(limit)) => {

@@ -5,6 +5,8 @@ mod changing;
 #[cfg(feature = "cli")]
 mod command;
 mod copies;
+#[cfg(all(feature = "cli", unix))]
+mod disks;
 mod faults;
 mod hostile;
 mod interrupted;
