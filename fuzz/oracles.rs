@@ -21,7 +21,7 @@ pub use memory::bounded;
 pub use recovered::recover;
 #[cfg(feature = "sync")]
 pub use settings::settings;
-pub use verbs::{console, export, merge, to_tensorboard, to_wandb};
+pub use verbs::{console, export, merge, plugins, to_tensorboard, to_wandb};
 
 use std::io::Read;
 use wandb_offline::framing::block_log::BlockEncoder;
@@ -49,6 +49,7 @@ pub const ALL: &[Oracle] = &[
     ("history", history),
     ("json", json),
     ("merge", merge),
+    ("plugins", plugins),
     ("recover", recover),
     ("render", render),
     ("run_model", run_model),
