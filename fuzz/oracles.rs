@@ -1,7 +1,12 @@
 //! What must hold for any bytes. Each oracle is a plain function over the public API of the crate; the
 //! fuzz targets call them under libFuzzer, `tests/oracles.rs` on stored seeds and seeded mutations.
 
-#![allow(dead_code, unreachable_pub, reason = "each fuzz target takes one oracle of the file")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each fuzz target takes one oracle of the file"
+)]
 
 #[cfg(feature = "sync")]
 mod answers;

@@ -70,7 +70,7 @@ mod tests {
 
     /// Applies changes, one record each: "a.b=1" sets, "key:a=1" sets by the other key field, "-a.b" removes.
     fn summary(changes: &[&str]) -> String {
-        let mut summary = Summary::default();
+        let mut summary = Summary::at_most(usize::MAX);
         for change in changes {
             let mut record = pb::SummaryRecord::default();
             let nested = |path: &str| path.split('.').map(Into::into).collect();
@@ -122,14 +122,14 @@ mod tests {
             remove: vec![item],
             ..Default::default()
         };
-        let mut summary = Summary::default();
+        let mut summary = Summary::at_most(usize::MAX);
         summary.apply(&record.encode_to_vec()).unwrap();
         assert_eq!(summary.tree(128), Value::object());
     }
 
     #[test]
     fn a_malformed_record_changes_nothing() {
-        let mut summary = Summary::default();
+        let mut summary = Summary::at_most(usize::MAX);
         let item =
             pb::SummaryItem { key: "a".into(), value_json: "1".into(), ..Default::default() };
         let record = pb::SummaryRecord { update: vec![item], ..Default::default() };
