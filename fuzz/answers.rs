@@ -1,6 +1,7 @@
 //! What must hold of uploading, whatever the server answers.
 
-use std::collections::BTreeSet;
+use serde::de::IgnoredAny;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -150,12 +151,14 @@ impl Seen {
 /// Whether an answer says that what was sent is stored: an object without complaints, or nothing; of an upload the
 /// status is enough.
 fn is_acknowledgement(kind: RequestKind, answer: &Answer) -> bool {
-    let body = answer.body.trim_ascii();
-    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);
-    let complains = |object: serde_json::Map<_, serde_json::Value>| {
+    let body = String::from_utf8_lossy(answer.body.trim_ascii());
+    // What is passed over may be what no value can hold, such as a number without bounds.
+    let is_object = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(&body).is_ok();
+    let object = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(&body);
+    let complains = object.is_ok_and(|object| {
         object.get("errors").is_some_and(|errors| errors.as_array().is_none_or(|e| !e.is_empty()))
-    };
-    let says_so = body.is_empty() || object.is_ok_and(|object| !complains(object));
+    });
+    let says_so = body.is_empty() || (is_object && !complains);
     answer.is_success() && (kind == RequestKind::Upload || says_so)
 }
 
