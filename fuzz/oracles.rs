@@ -1,17 +1,32 @@
 //! What must hold for any bytes. Each oracle is a plain function over the public API of the crate; the
 //! fuzz targets call them under libFuzzer, `tests/oracles.rs` on stored seeds and seeded mutations.
 
-#![allow(dead_code, unreachable_pub, reason = "each fuzz target takes one oracle of the file")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each fuzz target takes one oracle of the file"
+)]
 
+#[cfg(feature = "sync")]
+mod answers;
 mod edited;
 mod events;
+mod memory;
 mod recovered;
+#[cfg(feature = "sync")]
+mod settings;
 mod verbs;
 
+#[cfg(feature = "sync")]
+pub use answers::answers;
 pub use edited::edit;
 pub use events::{event, tfrecord, tfrecord_damaged};
+pub use memory::bounded;
 pub use recovered::recover;
-pub use verbs::{console, export, merge, to_tensorboard, to_wandb};
+#[cfg(feature = "sync")]
+pub use settings::settings;
+pub use verbs::{console, export, merge, plugins, to_tensorboard, to_wandb};
 
 use std::io::Read;
 use wandb_offline::framing::block_log::BlockEncoder;
@@ -28,6 +43,8 @@ pub type Oracle = (&'static str, fn(&[u8]));
 
 /// Every oracle that needs nothing but this crate.
 pub const ALL: &[Oracle] = &[
+    #[cfg(feature = "sync")]
+    ("answers", answers),
     ("block_log", block_log),
     ("block_log_damaged", block_log_damaged),
     ("console", console),
@@ -37,9 +54,12 @@ pub const ALL: &[Oracle] = &[
     ("history", history),
     ("json", json),
     ("merge", merge),
+    ("plugins", plugins),
     ("recover", recover),
     ("render", render),
     ("run_model", run_model),
+    #[cfg(feature = "sync")]
+    ("settings", settings),
     ("tfrecord", tfrecord),
     ("tfrecord_damaged", tfrecord_damaged),
     ("to_tensorboard", to_tensorboard),

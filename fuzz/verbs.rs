@@ -6,6 +6,7 @@ use wandb_offline::Reader;
 use wandb_offline::convert::{tensorboard, wandb};
 use wandb_offline::export::{Format, HistoryExport};
 use wandb_offline::framing::block_log::BlockEncoder;
+use wandb_offline::framing::tfrecord;
 use wandb_offline::log::LogWriter;
 use wandb_offline::merge::{self, Plan};
 use wandb_offline::proto::wandb_internal::OutputRawRecord;
@@ -107,6 +108,20 @@ pub fn to_wandb(input: &[u8]) {
         }
         assert!(log.tail().is_some_and(|tail| tail.is_clean()));
     }
+}
+
+/// Events, each behind its length in two bytes, in frames that are sound, so that what the events of plugins hold is
+/// reached: each of them is an event or none, and what becomes of them all is as for any event file.
+pub fn plugins(mut input: &[u8]) {
+    let mut file = Vec::new();
+    while let Some((length, rest)) = input.split_first_chunk() {
+        let (payload, rest) =
+            rest.split_at(usize::from(u16::from_le_bytes(*length)).min(rest.len()));
+        super::event(payload);
+        tfrecord::encode(payload, &mut file);
+        input = rest;
+    }
+    to_wandb(&file);
 }
 
 /// Text that a program wrote: the same lines in however many pieces it came, none longer than is kept.

@@ -54,6 +54,9 @@
 //! # Features
 //! The default is the library alone. `zstd` reads files that were compressed with it. `cli` adds the programs
 //! `wandb-offline` and `tb2wandb`, and `zstd`. `sync` adds uploading to a W&B server.
+//!
+//! Without `cli` and `sync` the library is built for `wasm32-unknown-unknown` as well, where it reads and writes what is
+//! in memory. A program for it says where `getrandom` has its numbers from.
 
 #![cfg_attr(
     not(test),

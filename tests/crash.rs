@@ -1,4 +1,4 @@
-//! A killed process loses no row whose `log` has returned.
+//! A process that is killed, or whose disk is full, loses no row whose `log` has returned.
 //!
 //! A program of its own, without the test harness: it runs itself again as the process to be killed.
 
@@ -9,11 +9,17 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+#[cfg(unix)]
+use wandb_offline::record::RecordKind;
 
 fn main() {
     match std::env::var_os(CHILD_DIR) {
         Some(dir) => log_until_killed(Path::new(&dir)),
-        None => no_committed_row_is_lost_however_the_process_is_killed(),
+        None => {
+            no_committed_row_is_lost_however_the_process_is_killed();
+            #[cfg(unix)]
+            a_full_disk_is_told_and_no_committed_row_is_lost();
+        }
     }
 }
 
@@ -43,6 +49,33 @@ fn no_committed_row_is_lost_however_the_process_is_killed() {
         assert!(steps.len() as i64 > last, "round {round}: logged {last}, read {}", steps.len());
     }
     println!("100 processes killed, no committed row lost");
+}
+
+/// Runs a program whose files may not grow beyond so many blocks, and for which that is an error.
+#[cfg(unix)]
+const FULL: &str = "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"";
+
+#[cfg(unix)]
+fn a_full_disk_is_told_and_no_committed_row_is_lost() {
+    for blocks in [8, 9, 70, 200] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut program = Command::new("sh");
+        program.args(["-c", FULL, &blocks.to_string()]).arg(std::env::current_exe().unwrap());
+        let output = program.env(CHILD_DIR, dir.path()).output().unwrap();
+        let (out, told) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+        let logged = out.lines().filter(|line| line.starts_with("logged ")).count();
+        assert!(told.contains("cannot write to: File too large"), "{blocks} blocks: {told}");
+        let log = dir.path().join("wandb").join(latest(dir.path())).join("run-crash.wandb");
+        let mut reader = wandb_offline::Reader::open(&log).unwrap();
+        let mut rows = 0;
+        while let Some(record) = reader.next_record().unwrap() {
+            rows += usize::from(record.kind().unwrap() == Some(RecordKind::History));
+        }
+        assert_eq!(reader.gaps().count(), 0, "{blocks} blocks");
+        assert!(logged > 0 && rows >= logged, "{blocks} blocks: logged {logged}, read {rows}");
+    }
+    println!("4 disks filled, no committed row lost");
 }
 
 fn log_until_killed(dir: &Path) {

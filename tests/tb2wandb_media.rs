@@ -415,6 +415,27 @@ fn a_value_says_what_it_is_if_its_series_does_not() {
 }
 
 #[test]
+fn a_tensor_of_too_many_dimensions_is_a_flat_list() {
+    let dim = |size| tb::tensor_shape_proto::Dim { size, ..Default::default() };
+    let value = |dimensions: usize, tensor: tb::TensorProto| {
+        let dim = (0..dimensions).map(|at| dim(if at == 0 { 2 } else { 1 })).collect();
+        let tensor_shape = Some(tb::TensorShapeProto { dim, ..Default::default() });
+        let tensor = tb::TensorProto { tensor_shape, ..tensor };
+        let value = Some(tb::summary::value::Value::Tensor(tensor));
+        let value = tb::summary::Value { tag: "t".into(), value, ..Default::default() };
+        let done = converted(log_dir(&[summary(0, 1.7e9, value)]).path(), |_| {});
+        done.only().value(0, "t").unwrap().to_string()
+    };
+    let numbers = tb::TensorProto { dtype: 2, double_val: vec![1.5, 2.5], ..Default::default() };
+    let string_val = vec![b"a".to_vec(), b"b".to_vec()];
+    let texts = tb::TensorProto { dtype: 7, string_val, ..Default::default() };
+    for (tensor, flat) in [(numbers, "[1.5,2.5]"), (texts, r#"["a","b"]"#)] {
+        assert_eq!(value(16, tensor.clone()).matches('[').count(), 1 + 2 * 15, "{flat}");
+        assert_eq!(value(17, tensor), flat);
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_read_does_not_fail_its_run() {
     let dir = log_dir(&[scalar("a", 1, 1.7e9, 1.0)]);
     let gone = dir.path().join("events.out.tfevents.1700000001.node");

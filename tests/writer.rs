@@ -283,6 +283,39 @@ fn reserved_keys_are_the_writers_except_a_timestamp() {
 }
 
 #[test]
+fn a_clock_that_jumps_moves_nothing_but_timestamps() {
+    let (dir, run) = run();
+    let times = [1.7e9, 1.7e9 - 3600.0, 4e9, 0.0, -5.0, 1.7e9];
+    for (step, time) in times.into_iter().enumerate() {
+        run.log((("_timestamp", time), ("loss", step))).unwrap();
+    }
+    run.finish().unwrap();
+    let rows = all_rows(run.path());
+    let number = |row: usize, key: &str| rows[row].1[key].parse::<f64>().unwrap();
+    assert!(rows.iter().map(|(step, _)| *step).eq(0..6));
+    assert!((0..6).all(|row| number(row, "_timestamp") == times[row]));
+    let runtimes: Vec<_> = (0..6).map(|row| number(row, "_runtime")).collect();
+    assert!(runtimes.is_sorted() && runtimes[0] >= 0.0 && runtimes[5] < 3600.0, "{runtimes:?}");
+
+    // Nor is anything lost where rows are told by their times.
+    let options = wandb_offline::convert::wandb::Options::default();
+    let logdir = dir.path().join("logs");
+    let report =
+        wandb_offline::convert::wandb::to_tensorboard(&[run.path()], logdir, &options).unwrap();
+    assert_eq!((report.runs[0].carried.scalars, report.is_lossy()), (6, false), "{report:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_is_started_does_not_have_the_log_open() {
+    let (_dir, run) = run();
+    let open = std::process::Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
+    let open = String::from_utf8_lossy(&open.stdout).into_owned();
+    assert!(open.contains(" 0 -> ") && !open.contains(".wandb"), "{open}");
+    run.log([("loss", 0.5)]).unwrap();
+}
+
+#[test]
 fn config_is_one_text_for_each_key() {
     #[derive(Serialize)]
     struct Config {

@@ -1,4 +1,4 @@
 #![no_main]
 #[path = "../oracles.rs"]
 mod oracles;
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| oracles::tfrecord_damaged(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| oracles::bounded(oracles::tfrecord_damaged, bytes));

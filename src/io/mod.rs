@@ -4,6 +4,7 @@
 mod digest;
 mod framed;
 mod growing;
+mod host;
 mod inflate;
 mod output;
 mod side_by_side;
@@ -22,6 +23,7 @@ pub(crate) use digest::{hex, sha256};
 pub use framed::{Framed, GapReport};
 pub(crate) use growing::Growing;
 pub use growing::{End, News, Replaced};
+pub(crate) use host::host_name;
 pub(crate) use output::Output;
 pub use side_by_side::side_by_side;
 pub(crate) use small::read_small;

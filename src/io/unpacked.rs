@@ -7,14 +7,15 @@ use super::inflate::Inflate;
 #[cfg(feature = "zstd")]
 use super::unzstd::Unzstd;
 use super::{Source, SourceEnd, StreamSource};
+use crate::limits::Limits;
 use std::fmt;
 use std::io::{self, Chain, Read};
 
 /// The bytes of a file, decompressed on the way if they are compressed.
 ///
 /// Decompression streams: it takes no memory that grows with the file, for gzip and zlib some 64 KiB, for zstd
-/// as much as the window the file was compressed with, up to 128 MiB, and only as its bytes arrive. Offsets
-/// count decompressed bytes. What can be read in front of damage is read.
+/// as much as the window the file was compressed with, up to [a limit](Limits::zstd_window), and only as its bytes
+/// arrive. Offsets count decompressed bytes. What can be read in front of damage is read.
 ///
 /// zstd needs the feature `zstd`; without it such a file is an error that says so.
 #[derive(Debug)]
@@ -49,7 +50,12 @@ impl Compression {
 impl<R: Read> Unpacked<R> {
     /// A source at the current position of `stream`, which is that of its first byte.
     pub(crate) fn new(stream: R, sniff: Sniff) -> Self {
-        Self { stream: StreamSource::new(Stream::Start(stream, sniff)) }
+        Self::within(stream, sniff, &Limits::DEFAULT)
+    }
+
+    /// The same, with other limits.
+    pub(crate) fn within(stream: R, sniff: Sniff, limits: &Limits) -> Self {
+        Self { stream: StreamSource::new(Stream::Start(stream, sniff, limits.zstd_window)) }
     }
 
     /// Whether the bytes are not compressed; false until some were read.
@@ -82,7 +88,8 @@ impl<R: Read> Source for Unpacked<R> {
 type Sniffed<R> = Chain<io::Cursor<Vec<u8>>, R>;
 
 enum Stream<R> {
-    Start(R, Sniff),
+    /// With the largest window that is taken.
+    Start(R, Sniff, u64),
     Plain(Sniffed<R>),
     Inflate(Box<Inflate<Sniffed<R>>>),
     #[cfg(feature = "zstd")]
@@ -94,7 +101,7 @@ enum Stream<R> {
 impl<R: Read> Stream<R> {
     fn start(&mut self) -> io::Result<()> {
         match std::mem::replace(self, Self::Failed) {
-            Self::Start(mut stream, sniff) => {
+            Self::Start(mut stream, sniff, window) => {
                 let mut head = Vec::with_capacity(HEAD_LEN);
                 stream.by_ref().take(HEAD_LEN as u64).read_to_end(&mut head)?;
                 let form = sniff(&head);
@@ -104,9 +111,10 @@ impl<R: Read> Stream<R> {
                     Compression::Gzip => Self::Inflate(Box::new(Inflate::gzip(sniffed))),
                     Compression::Zlib => Self::Inflate(Box::new(Inflate::zlib(sniffed))),
                     #[cfg(feature = "zstd")]
-                    Compression::Zstd => Self::Unzstd(Box::new(Unzstd::new(sniffed))),
+                    Compression::Zstd => Self::Unzstd(Box::new(Unzstd::new(sniffed, window))),
                     #[cfg(not(feature = "zstd"))]
                     Compression::Zstd => {
+                        let _ = window;
                         return Err(io::Error::new(io::ErrorKind::Unsupported, NO_ZSTD));
                     }
                 };

@@ -21,6 +21,8 @@ pub(super) struct Unzstd<R> {
     /// Of the present frame.
     engine: FrameDecoder,
     stage: Stage,
+    /// The largest window that is taken.
+    window: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,10 +45,10 @@ struct Input<R> {
 }
 
 impl<R: Read> Unzstd<R> {
-    pub(super) fn new(stream: R) -> Self {
+    pub(super) fn new(stream: R, window: u64) -> Self {
         let stream = BufReader::with_capacity(BUFFER_LEN, stream);
         let input = Input { stream, at_end: false, failed: None };
-        Self { input, engine: FrameDecoder::new(), stage: Stage::Header { first: true } }
+        Self { input, engine: FrameDecoder::new(), stage: Stage::Header { first: true }, window }
     }
 
     /// Why the stream is over, if it is.
@@ -63,7 +65,7 @@ impl<R: Read> Unzstd<R> {
         }
         // A used engine would set aside all of the window that the next frame claims.
         self.engine = FrameDecoder::new();
-        self.engine.set_max_window_size(WINDOW_LEN);
+        self.engine.set_max_window_size(self.window);
         match self.engine.init(&mut self.input) {
             Ok(()) => Ok(Stage::Body),
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
@@ -151,8 +153,5 @@ impl<R> Input<R> {
 
 /// A raw block of no bytes that says it is the last, and a checksum, which nobody compares.
 const EMPTY_LAST_BLOCK: &[u8] = &[1, 0, 0, 0, 0, 0, 0];
-
-/// What `zstd -d` takes without being asked to take more.
-const WINDOW_LEN: u64 = 128 << 20;
 
 const BUFFER_LEN: usize = 32 << 10;

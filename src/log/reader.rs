@@ -148,7 +148,7 @@ impl ReaderOptions {
 
     /// Reads a log from any stream; it need not be buffered.
     pub fn read_from<R: Read>(self, stream: R) -> Reader<Unpacked<R>> {
-        self.build(Unpacked::new(stream, Compression::by_magic))
+        self.build(Unpacked::within(stream, Compression::by_magic, &self.limits))
     }
 
     /// Reads a log that is in memory, without copying single-chunk records.

@@ -26,6 +26,16 @@ pub struct History {
 }
 
 impl History {
+    /// A history of at most so many keys.
+    pub(super) fn at_most(keys: usize) -> Self {
+        Self { leaves: Leaves::default().at_most(keys), ..Self::default() }
+    }
+
+    /// Whether there are as many keys as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.leaves.is_full()
+    }
+
     /// Applies a `HistoryRecord`. One that is malformed changes nothing. From a log that has its own
     /// summary the definitions are not needed: `metrics` is `None` then.
     pub(super) fn apply(

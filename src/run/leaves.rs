@@ -47,6 +47,17 @@ impl Leaves {
         Self { slots: Slots::untyped(), ..Self::default() }
     }
 
+    /// Takes so many keys; an item with another one is malformed.
+    pub(super) fn at_most(mut self, keys: usize) -> Self {
+        self.slots = self.slots.at_most(keys);
+        self
+    }
+
+    /// Whether there are as many keys as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.slots.is_full()
+    }
+
     /// Forgets what was staged.
     #[inline]
     pub(super) fn clear_staged(&mut self) {

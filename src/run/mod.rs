@@ -34,7 +34,7 @@ pub use load::{LoadReport, load};
 pub use metrics::Metrics;
 pub use overview::Status;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::limits::Limits;
 use crate::proto::wandb_internal::{
@@ -42,7 +42,7 @@ use crate::proto::wandb_internal::{
     RunExitRecord, StatsRecord,
 };
 use crate::record::{RawRecord, RecordKind};
-use crate::wire::Fields;
+use crate::wire::{Fields, Malformed};
 use config::Config;
 use prost::{DecodeError, Message};
 use summary::Summary;
@@ -79,7 +79,7 @@ pub struct RunState {
     alerts: Vec<AlertRecord>,
     exit: Option<RunExit>,
     counts: Vec<u64>,
-    json_depth: usize,
+    limits: Limits,
 }
 
 /// How the program ended.
@@ -100,13 +100,14 @@ impl Default for RunState {
 
 impl RunState {
     /// A run that keeps the last `console_lines` lines of console output. Of the limits, the depth of
-    /// JSON values counts: a value nested deeper is taken for a string.
+    /// JSON values counts, and the number of keys: a value nested deeper is taken for a string, and a record
+    /// with more keys is an error.
     pub fn keeping(console_lines: usize, limits: &Limits) -> Self {
         Self {
             info: RunInfo::default(),
             config: Config::default(),
-            summary: Summary::default(),
-            history: History::default(),
+            summary: Summary::at_most(limits.keys),
+            history: History::at_most(limits.keys),
             metrics: Metrics::default(),
             files: Files::default(),
             stats: Stats::default(),
@@ -114,7 +115,7 @@ impl RunState {
             alerts: Vec::new(),
             exit: None,
             counts: Vec::new(),
-            json_depth: limits.json_depth,
+            limits: *limits,
         }
     }
 
@@ -129,10 +130,12 @@ impl RunState {
         match kind {
             RecordKind::History => {
                 let metrics = (self.summary.records() == 0).then_some(&self.metrics);
-                self.history.apply(message, metrics).map_err(|error| record.malformed(error))?;
+                let applied = self.history.apply(message, metrics);
+                applied.map_err(|error| self.refused(record, error, self.history.is_full()))?;
             }
             RecordKind::Summary => {
-                self.summary.apply(message).map_err(|error| record.malformed(error))?;
+                let applied = self.summary.apply(message);
+                applied.map_err(|error| self.refused(record, error, self.summary.is_full()))?;
             }
             _ if is_all_overhead(kind, message) => {
                 let reason = "hardly anything but empty fields, which would take much memory";
@@ -146,6 +149,17 @@ impl RunState {
         Ok(())
     }
 
+    /// What is said of a record whose items are not taken.
+    fn refused(&self, record: &RawRecord<'_>, error: Malformed, is_full: bool) -> Error {
+        match is_full {
+            true => record.message_error(format!(
+                "{error}: with it the run would have more than {} keys",
+                self.limits.keys
+            )),
+            false => record.malformed(error),
+        }
+    }
+
     fn apply_rare(&mut self, kind: RecordKind, message: &[u8]) -> Result<(), DecodeError> {
         match kind {
             RecordKind::Run => {
@@ -153,10 +167,10 @@ impl RunState {
                 let mut config = self.info.apply_run(message)?;
                 // What the client repeats under `_wandb` is telemetry, not config.
                 config.update.retain(|item| !again || item.key != "_wandb");
-                self.config.apply(&config, self.json_depth);
+                self.config.apply(&config, self.limits.json_depth);
             }
             RecordKind::Config => {
-                self.config.apply(&ConfigRecord::decode(message)?, self.json_depth);
+                self.config.apply(&ConfigRecord::decode(message)?, self.limits.json_depth);
             }
             RecordKind::Metric => {
                 self.metrics.apply(message)?;
@@ -233,8 +247,8 @@ impl RunState {
 
     fn summaries(&self) -> (Value, Value) {
         let mut all = match self.summary.records() {
-            0 => self.history.summary(&self.metrics, self.json_depth),
-            _ => self.summary.tree(self.json_depth),
+            0 => self.history.summary(&self.metrics, self.limits.json_depth),
+            _ => self.summary.tree(self.limits.json_depth),
         };
         let internal = match &mut all {
             Value::Object(members) => members.remove("_wandb"),

@@ -34,6 +34,8 @@ pub(crate) struct Slots {
     last: usize,
     /// The form that the next item is expected to have.
     expected: usize,
+    /// How many keys there may be, and forms of keys.
+    most: Option<usize>,
 }
 
 /// The encoded key of an item. The same key has two forms if it comes both as `key` and `nested_key`.
@@ -48,6 +50,17 @@ impl Slots {
     /// A numbering of the keys of summary or config records.
     pub(crate) fn untyped() -> Self {
         Self { untyped: true, ..Self::default() }
+    }
+
+    /// Takes so many keys, and as many forms of keys. An item with another one is none.
+    pub(crate) const fn at_most(mut self, keys: usize) -> Self {
+        self.most = Some(keys);
+        self
+    }
+
+    /// Whether there are as many keys, or forms of keys, as there may be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.most.is_some_and(|most| self.paths.len().max(self.forms.len()) >= most)
     }
 
     /// The number of the item's key, and its value; `None` if the item is malformed.
@@ -87,6 +100,7 @@ impl Slots {
     fn look_up(&mut self, bytes: &[u8], hash: usize, item: &[u8]) -> Option<usize> {
         let form = match self.by_form.get(bytes) {
             Some(&form) => form,
+            None if self.is_full() => return None,
             None => {
                 let slot = self.slot(&self.read(item)?)?;
                 let form = self.forms.len();
@@ -108,7 +122,8 @@ impl Slots {
 
     fn slot(&mut self, item: &HistoryItem<'_>) -> Option<usize> {
         let path: Path = item.path.elements().map(Into::into).collect();
-        (path.len() <= DEPTH).then(|| self.add(&path))
+        let fits = path.len() <= DEPTH && (!self.is_full() || self.by_path.contains_key(&path));
+        fits.then(|| self.add(&path))
     }
 
     /// The number of a key, a new one if it has none yet.
@@ -224,6 +239,16 @@ mod tests {
             let path: Path = want.path.elements().map(Into::into).collect();
             assert_eq!((Some(slot), value), (slots.get(&path), want.value));
         }
+    }
+
+    #[test]
+    fn beyond_so_many_keys_there_are_no_more_and_those_that_are_there_are_found() {
+        let mut slots = Slots::default().at_most(2);
+        let (a, b) = (item("a", &[], "1"), item("", &["b", "c"], "2"));
+        assert!(slots.find(&a).is_some() && !slots.is_full());
+        assert!(slots.find(&b).is_some() && slots.is_full());
+        assert!(slots.find(&item("d", &[], "3")).is_none());
+        assert_eq!([slots.find(&a), slots.find(&b)].map(|found| found.unwrap().0), [0, 1]);
     }
 
     #[test]

@@ -14,13 +14,17 @@ pub(super) struct Summary {
     records: u64,
 }
 
-impl Default for Summary {
-    fn default() -> Self {
-        Self { leaves: Leaves::untyped(), records: 0 }
-    }
-}
-
 impl Summary {
+    /// A summary of at most so many keys.
+    pub(super) fn at_most(keys: usize) -> Self {
+        Self { leaves: Leaves::untyped().at_most(keys), records: 0 }
+    }
+
+    /// Whether there are as many keys as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.leaves.is_full()
+    }
+
     /// Applies a `SummaryRecord`: all updates, then all removals. One that is malformed changes nothing.
     pub(super) fn apply(&mut self, message: &[u8]) -> Result<(), Malformed> {
         self.leaves.clear_staged();
@@ -66,7 +70,7 @@ mod tests {
 
     /// Applies changes, one record each: "a.b=1" sets, "key:a=1" sets by the other key field, "-a.b" removes.
     fn summary(changes: &[&str]) -> String {
-        let mut summary = Summary::default();
+        let mut summary = Summary::at_most(usize::MAX);
         for change in changes {
             let mut record = pb::SummaryRecord::default();
             let nested = |path: &str| path.split('.').map(Into::into).collect();
@@ -118,14 +122,14 @@ mod tests {
             remove: vec![item],
             ..Default::default()
         };
-        let mut summary = Summary::default();
+        let mut summary = Summary::at_most(usize::MAX);
         summary.apply(&record.encode_to_vec()).unwrap();
         assert_eq!(summary.tree(128), Value::object());
     }
 
     #[test]
     fn a_malformed_record_changes_nothing() {
-        let mut summary = Summary::default();
+        let mut summary = Summary::at_most(usize::MAX);
         let item =
             pb::SummaryItem { key: "a".into(), value_json: "1".into(), ..Default::default() };
         let record = pb::SummaryRecord { update: vec![item], ..Default::default() };

@@ -21,6 +21,7 @@ pub struct HttpTransport {
     agent: Agent,
     server: Server,
     access: Access,
+    longest_answer: u64,
 }
 
 impl HttpTransport {
@@ -48,8 +49,16 @@ impl HttpTransport {
         for (name, url) in [("http_proxy", &proxies.http), ("https_proxy", &proxies.https)] {
             url.as_ref().map(proxy).transpose().map_err(|why| Error::setting(name, why))?;
         }
-        let agent = config.build().new_agent();
-        Ok(Self { agent, server: server.clone(), access: Access::new(server) })
+        let (agent, access) = (config.build().new_agent(), Access::new(server));
+        Ok(Self { agent, server: server.clone(), access, longest_answer: LONGEST_ANSWER })
+    }
+
+    /// Reads answers of so many bytes at most, instead of 64 MiB. A longer one is an error. Of
+    /// those to lines and files never more than 1 MiB are read.
+    #[must_use]
+    pub const fn longest_answer(mut self, bytes: u64) -> Self {
+        self.longest_answer = bytes;
+        self
     }
 
     fn try_send(
@@ -121,7 +130,13 @@ impl HttpTransport {
                 Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
             })
             .collect();
-        let body = response.body_mut().with_config().limit(longest_answer(kind)).read_to_vec();
+        let longest = match kind {
+            RequestKind::GraphQl(_) => self.longest_answer,
+            RequestKind::FileStream | RequestKind::Upload => {
+                self.longest_answer.min(LONGEST_RECEIPT)
+            }
+        };
+        let body = response.body_mut().with_config().limit(longest).read_to_vec();
         match body {
             Ok(body) => Ok(Answer { status, headers, body }),
             Err(ureq::Error::BodyExceedsLimit(limit)) => {
@@ -319,13 +334,11 @@ const SLOWEST: u64 = 16 << 10;
 
 const CONNECT: Duration = Duration::from_secs(30);
 
-/// The longest answer that makes sense: the tail of a run, with its config; little else to what is stored.
-const fn longest_answer(kind: RequestKind) -> u64 {
-    match kind {
-        RequestKind::GraphQl(_) => 64 << 20,
-        RequestKind::FileStream | RequestKind::Upload => 1 << 20,
-    }
-}
+/// The longest answer that makes sense: the tail of a run, with its config.
+const LONGEST_ANSWER: u64 = 64 << 20;
+
+/// The longest answer that makes sense to lines and files that were sent.
+const LONGEST_RECEIPT: u64 = 1 << 20;
 
 const REDIRECTS: usize = 5;
 

@@ -212,7 +212,7 @@ impl EventReaderOptions {
 
     /// Reads events from any stream; it need not be buffered.
     pub fn read_from<R: Read>(self, stream: R) -> EventReader<Unpacked<R>> {
-        self.build(Unpacked::new(stream, compression))
+        self.build(Unpacked::within(stream, compression, &self.limits))
     }
 
     /// Reads events that are in memory, uncompressed, without copying them.

@@ -4,6 +4,7 @@ use super::environ::Environ;
 use super::git::{Checkout, without_password};
 use super::settings::{Settings, project_fault};
 use crate::error::Result;
+use crate::io::host_name;
 use crate::log::LogWriter;
 use crate::proto::wandb_internal::{
     ConfigItem, ConfigRecord, CpuInfo, EnvironmentRecord, Feature, GitRepoRecord, HeaderRecord,
@@ -49,7 +50,7 @@ pub(super) fn opening(
     let start_time = timestamp(start_time);
     let host = match environ.text("WANDB_HOST")? {
         Some(host) => host.to_owned(),
-        None => hostname::get().unwrap_or_default().to_string_lossy().into_owned(),
+        None => host_name(),
     };
     let run = RunRecord {
         project: project(settings, checkout.as_ref()),

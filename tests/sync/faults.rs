@@ -61,7 +61,7 @@ fn a_dead_stream_is_no_success() {
 
 #[test]
 fn a_page_of_a_proxy_is_no_answer_to_lines() {
-    for body in ["<html>Please sign in</html>", r#"{"errors":[{"message":"no"}]}"#] {
+    for body in ["<html>Please sign in</html>", r#"{"errors":[{"message":"no"}]}"#, "[]"] {
         let scene = Scene::new();
         let log = scene.run("r1", 4);
         scene.server.inject(Fault::status(200).body(body).on(Target::Filestream));

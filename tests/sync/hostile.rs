@@ -5,7 +5,7 @@ use super::server::{Fault, Target};
 use super::{Scene, is_marked, ledger, only};
 use wandb_offline::proto::wandb_internal::RunRecord;
 use wandb_offline::proto::wandb_internal::record::RecordType;
-use wandb_offline::sync::{RunStatus, SyncOptions};
+use wandb_offline::sync::{RunStatus, Stop, SyncOptions, sync};
 
 #[test]
 fn the_key_does_not_follow_a_redirect_to_another_host() {
@@ -89,6 +89,31 @@ fn answers_that_are_deep_end_no_process() {
             assert!(!is_marked(&log));
         }
     }
+}
+
+#[test]
+fn how_long_an_answer_may_be_is_an_option() {
+    let scene = Scene::new();
+    scene.run("r1", 1);
+    let (to, transport) = scene.connection();
+    let transport = transport.longest_answer(20);
+    let (options, stop) = (SyncOptions::default(), Stop::new());
+    let report = sync(&[scene.root()], &to, &transport, &options, &stop, &|_| {});
+    assert_eq!(only(&report).status, RunStatus::Failed);
+    assert!(only(&report).problems[0].contains("longer than 20 bytes"), "{report:?}");
+}
+
+#[test]
+fn a_ledger_larger_than_any_is_not_read() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 2);
+    scene.sync();
+    let path = ledger(&log);
+    // Nothing but a length, where the file system has holes.
+    std::fs::File::options().write(true).open(&path).unwrap().set_len((1 << 30) + 1).unwrap();
+    let report = scene.sync_again();
+    assert_eq!(only(&report).status, RunStatus::Failed);
+    assert!(only(&report).problems[0].contains("it is too large"), "{report:?}");
 }
 
 #[cfg(unix)]

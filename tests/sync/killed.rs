@@ -43,6 +43,40 @@ fn an_upload_that_is_killed_anywhere_and_run_again_leaves_each_row_once() {
     assert!(killed >= 20, "only {killed} were killed under way");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_upload_that_is_terminated_anywhere_says_so_and_goes_on_when_it_is_run_again() {
+    let requests = requests_of_a_whole_upload();
+    let mut interrupted = 0;
+    for at in 0..requests {
+        let scene = Scene::new();
+        let log = scene.large_run(ROWS);
+        scene.server.inject(Fault::none().delayed(Duration::from_millis(50)).skip(at));
+        let child = upload(&scene);
+        while scene.server.faults_left() > 0 {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        let signal = ["-TERM", "-INT"][at % 2];
+        Command::new("kill").args([signal, &child.id().to_string()]).output().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            // All was under way already.
+            Some(0) => assert!(is_marked(&log), "{at}: {told}"),
+            Some(1 | 3) => {
+                assert!(told.contains("interrupted; sync again to go on"), "{at}: {told}");
+                assert!(!is_marked(&log), "{at}: {told}");
+                interrupted += 1;
+            }
+            code => panic!("{at}: {code:?} {told}"),
+        }
+        assert!(upload(&scene).wait().unwrap().success(), "{at}");
+        scene.has_rows(ROWS);
+        assert!(scene.server.state().run().complete && is_marked(&log), "{at}");
+    }
+    assert!(interrupted > requests / 2, "{interrupted} of {requests}");
+}
+
 fn requests_of_a_whole_upload() -> usize {
     let scene = Scene::new();
     scene.large_run(ROWS);

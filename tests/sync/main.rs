@@ -7,6 +7,8 @@ mod changing;
 mod command;
 mod copies;
 mod credentials;
+#[cfg(all(feature = "cli", unix))]
+mod disks;
 mod faults;
 mod gzip;
 mod hostile;

@@ -60,6 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         console: args.console,
         summary: args.summary,
         table_rows: args.table_rows,
+        ..Options::default()
     };
     let report = match args.follow {
         true => followed(args, &options)?,

@@ -175,8 +175,8 @@ impl<'a> Emitter<'a> {
 
     fn media(&mut self, keys: &mut Keys, number: usize, at: At, object: &Value) -> Result<()> {
         let Self { files, options, report, from_tensorboard, .. } = self;
-        let (table_rows, from_tensorboard) = (options.table_rows, *from_tensorboard);
-        let mut reader = MediaReader { files, table_rows, from_tensorboard, report };
+        let mut reader =
+            MediaReader { files, options, from_tensorboard: *from_tensorboard, report };
         let Some(shown) = reader.read(object) else { return Ok(()) };
         let Some(tag) = keys.get(number).map(|key| key.tag.clone()) else { return Ok(()) };
         let carried = &mut self.report.carried;

@@ -3,6 +3,7 @@
 use super::elements::scan;
 use super::files::FilesDir;
 use super::keys::Class;
+use super::options::Options;
 use super::report::{Changed, Reason, RunReport};
 use super::shape::Shape;
 use crate::json::Value;
@@ -35,7 +36,7 @@ pub(super) fn class(name: &str) -> Option<Class> {
 /// Reads media objects, and the files they name.
 pub(super) struct MediaReader<'a> {
     pub(super) files: &'a FilesDir,
-    pub(super) table_rows: usize,
+    pub(super) options: &'a Options,
     /// Whether the run was a TensorBoard run before, whose tables have no header of their own.
     pub(super) from_tensorboard: bool,
     pub(super) report: &'a mut RunReport,
@@ -91,7 +92,7 @@ impl MediaReader<'_> {
             self.report.leave_out(Reason::UnusableValue, what, 1);
         }
         let mut made = Vec::new();
-        let mut left = LARGEST;
+        let mut left = self.options.media_bytes;
         for path in paths {
             let file = self.files.read(path, left);
             left -= file.as_ref().map_or(0, |file| file.len() as u64);
@@ -114,7 +115,8 @@ impl MediaReader<'_> {
     fn mesh(&mut self, name: &str, object: &Value) -> Option<Shown> {
         let path = paths(object, "").into_iter().next();
         let file = path.ok_or(Reason::UnusableValue).and_then(|path| self.files.open(path));
-        let shape = file.and_then(|file| Shape::read(path.unwrap_or_default(), file));
+        let most = self.options.media_bytes;
+        let shape = file.and_then(|file| Shape::read(path.unwrap_or_default(), file, most));
         match shape {
             Ok(shape) => Some(Shown::Mesh(shape)),
             Err(reason) => {
@@ -125,7 +127,7 @@ impl MediaReader<'_> {
     }
 
     fn table(&mut self, name: &str, object: &Value) -> Option<Shown> {
-        let mut rows = Rows::new(self.table_rows);
+        let mut rows = Rows::new(self.options.table_rows);
         // A table is a file, or, in some old logs, stands in the row itself.
         let read = if object.get("path").is_some() {
             let path = paths(object, "").into_iter().next().ok_or(Reason::UnusableValue);
@@ -248,9 +250,6 @@ pub(super) fn fenced(language: &str, text: &str) -> String {
     let fence = "`".repeat((longest + 1).max(3));
     format!("{fence}{language}\n{text}\n{fence}")
 }
-
-/// Bytes of files in one value, which TensorBoard has to hold in memory.
-const LARGEST: u64 = 64 << 20;
 
 /// Bytes of a table's cells.
 const LARGEST_TABLE: usize = 16 << 20;

@@ -18,6 +18,8 @@ pub struct Options {
     pub summary: bool,
     /// How many rows of a table are carried.
     pub table_rows: usize,
+    /// How many bytes the files of one value may have, such as an image or a mesh; they are held in memory.
+    pub media_bytes: u64,
 }
 
 impl Default for Options {
@@ -29,6 +31,7 @@ impl Default for Options {
             console: false,
             summary: false,
             table_rows: 1000,
+            media_bytes: MEDIA_BYTES,
         }
     }
 }
@@ -41,3 +44,6 @@ impl Options {
         Ok(())
     }
 }
+
+/// As much as TensorBoard is likely to show.
+const MEDIA_BYTES: u64 = 64 << 20;

@@ -20,10 +20,10 @@ pub(super) struct Shape {
 impl Shape {
     /// Reads a `.pts.json` of points, or an `.obj` of vertices and triangles, of each of which there may
     /// be colours. Files that have more than that, such as classes of points, materials or texture, would
-    /// not be the same in TensorBoard and are refused.
-    pub(super) fn read(path: &str, (file, length): (File, u64)) -> Result<Self, Reason> {
+    /// not be the same in TensorBoard and are refused, and so are those of more than `most` bytes.
+    pub(super) fn read(path: &str, (file, length): (File, u64), most: u64) -> Result<Self, Reason> {
         let input = BufReader::with_capacity(READ_AT_ONCE, file);
-        if length > LONGEST {
+        if length > most {
             Err(Reason::UnusableFile)
         } else if path.ends_with(".pts.json") {
             Self::cloud(input)
@@ -111,9 +111,6 @@ impl Shape {
 }
 
 const READ_AT_ONCE: usize = 64 << 10;
-
-/// TensorBoard's page has to hold all of it in memory.
-const LONGEST: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {

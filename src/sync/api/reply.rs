@@ -42,8 +42,10 @@ pub(crate) fn taken(answer: &Answer) -> Result<(), String> {
     if answer.body.trim_ascii().is_empty() {
         return Ok(());
     }
-    let reply: Reply<IgnoredAny> =
-        serde_json::from_slice(&answer.body).map_err(|_| foreign(answer))?;
+    // A list would be read as the members of an object, in order.
+    let is_object = answer.body.trim_ascii_start().starts_with(b"{");
+    let reply = serde_json::from_slice::<Reply<IgnoredAny>>(&answer.body);
+    let reply = reply.ok().filter(|_| is_object).ok_or_else(|| foreign(answer))?;
     reply.complaints().map_or(Ok(()), |said| Err(format!("the server refused: {said}")))
 }
 

@@ -13,6 +13,7 @@ pub use credentials::{Credentials, Secret};
 pub use proxies::Proxies;
 use settings::{Settings, home};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::netloc;
@@ -81,6 +82,35 @@ impl Server {
     /// When there is no key, or something has a value that will not do.
     pub fn from_env() -> Result<Self> {
         Self::resolve(&Environ::of_process(), Path::new("."))
+    }
+
+    /// The server that these variables name, instead of the process's, with the settings of `dir`, instead of
+    /// those of the current directory. For a program that talks to several servers.
+    ///
+    /// # Errors
+    /// As for [`Self::from_env`].
+    ///
+    /// ```
+    /// # fn main() -> wandb_offline::Result<()> {
+    /// use wandb_offline::sync::Server;
+    ///
+    /// let key = "0123456789".repeat(4);
+    /// let vars = [("WANDB_BASE_URL", "https://wandb.example.com"), ("WANDB_API_KEY", &key)];
+    /// let server = Server::from_variables(vars, "/nowhere")?;
+    /// assert_eq!(server.base, "https://wandb.example.com");
+    /// assert!(!format!("{server:?}").contains(&key));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_variables<K, V>(
+        vars: impl IntoIterator<Item = (K, V)>,
+        dir: impl AsRef<Path>,
+    ) -> Result<Self>
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        Self::resolve(&vars.into_iter().collect(), dir.as_ref())
     }
 
     /// The server that the environment of this process names, to be told only what would be sent to it

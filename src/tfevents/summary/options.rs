@@ -2,6 +2,7 @@
 
 use super::{SummaryWriter, at};
 use crate::error::{Error, ErrorKind, Result};
+use crate::io::host_name;
 use crate::proto::tensorboard::session_log::SessionStatus;
 use crate::proto::tensorboard::{Event, SessionLog, SourceMetadata, event::What};
 use crate::tfevents::EventWriter;
@@ -67,7 +68,7 @@ impl SummaryWriterOptions {
         fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
         let host = match &self.host {
             Some(host) => host.clone(),
-            None => hostname::get().unwrap_or_default().to_string_lossy().into_owned(),
+            None => host_name(),
         };
         let events = create_file(dir, start, self.start.is_none(), &name_part(&host))?;
         self.begin(events, start)
