@@ -34,17 +34,15 @@ impl<'a> HistoryView<'a> {
         std::iter::from_fn(move || {
             loop {
                 let at = fields.consumed();
-                if let Some(item) = fields.next_bytes(ITEM_KEY) {
-                    return Some(HistoryItem::read(item).ok_or(Malformed { at }));
-                }
-                match fields.next()? {
-                    Ok(Field { number: ITEM, value }) => {
-                        let item = value.bytes().and_then(HistoryItem::read);
-                        return Some(item.ok_or(Malformed { at }));
-                    }
-                    Ok(_) => {}
-                    Err(error) => return Some(Err(error)),
-                }
+                let item = match fields.next_bytes(ITEM_KEY) {
+                    Some(item) => Some(item),
+                    None => match fields.next()? {
+                        Ok(Field { number: ITEM, value }) => value.bytes(),
+                        Ok(_) => continue,
+                        Err(error) => return Some(Err(error)),
+                    },
+                };
+                return Some(item.and_then(HistoryItem::read).ok_or(Malformed { at }));
             }
         })
     }
@@ -163,7 +161,7 @@ impl<'a> HistoryItem<'a> {
     }
 
     /// Reads an item as clients write nearly all. `None` if it is any other, or not sound.
-    #[inline]
+    #[inline(always)]
     fn read_plain(message: &'a [u8]) -> Option<Self> {
         let (nested, key, json) = plain(message)?;
         let path = KeyPath { item: message, nested, first: text(key)? };
