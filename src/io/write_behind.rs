@@ -76,7 +76,8 @@ impl WriteBehind {
         let syncer = self.sink.as_mut().and_then(|sink| sink.syncer.take());
         let Some((wake, thread)) = syncer else { return written };
         drop(wake);
-        written.and(thread.join().unwrap_or_else(|_| Err(gone())))
+        let synced = thread.join().unwrap_or_else(|_| Err(gone()));
+        written.and(synced)
     }
 }
 
