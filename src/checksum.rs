@@ -1,4 +1,5 @@
-//! The two checksums of the two formats, as types that print the way a hex dump shows them.
+//! The two checksums of the two formats, as types that print the way a hex dump shows them, and a digest that
+//! is in neither.
 //!
 //! A `.wandb` chunk carries a plain CRC-32 (IEEE, the one of zlib) over its type byte and payload.
 //! A TFRecord carries CRC-32C (Castagnoli), rotated and offset ("masked") so that a checksum stored
@@ -160,6 +161,60 @@ impl fmt::Debug for MaskedCrc32c {
     }
 }
 
+/// What some bytes come to, in 64 bits: to tell bytes that were moved from others. Faster than a CRC and twice as
+/// wide, and like one no defence against who means harm.
+///
+/// Sixteen bytes at a time are multiplied, one half by the other, and the product is folded; each step takes
+/// the outcome of the one before into its factors. Long runs of bytes go four ways side by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Digest(u64);
+
+impl Digest {
+    /// The digest of these bytes.
+    #[inline]
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let [first, second, third, fourth] = FACTORS;
+        let start = (bytes.len() as u64).wrapping_mul(first);
+        let (mut a, mut b, mut c, mut d) = (start, second, third, fourth);
+        let (blocks, rest) = bytes.as_chunks::<64>();
+        for block in blocks {
+            let (pairs, _) = block.as_chunks::<16>();
+            if let [p, q, r, s] = pairs {
+                (a, b) = (folded(a, p, first), folded(b, q, second));
+                (c, d) = (folded(c, r, third), folded(d, s, fourth));
+            }
+        }
+        let mut all = (a ^ b.rotate_left(16)).wrapping_add(c.rotate_left(32) ^ d.rotate_left(48));
+        let (pairs, rest) = rest.as_chunks::<16>();
+        for pair in pairs {
+            all = folded(all, pair, second);
+        }
+        let mut last = [0; 16];
+        if let Some(last) = last.get_mut(..rest.len()) {
+            last.copy_from_slice(rest);
+        }
+        Self(folded(all, &last, third))
+    }
+
+    /// The digest of what this is the digest of, and then of `next`.
+    #[inline]
+    pub(crate) fn then(self, next: Self) -> Self {
+        let [_, second, third, _] = FACTORS;
+        Self((self.0.rotate_left(23) ^ second).wrapping_mul(third | 1).wrapping_add(next.0))
+    }
+}
+
+#[inline]
+fn folded(before: u64, pair: &[u8; 16], factor: u64) -> u64 {
+    let both = u128::from_le_bytes(*pair);
+    let product = u128::from(both as u64 ^ factor) * u128::from((both >> 64) as u64 ^ before);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// The first digits of the square roots of 2, 3, 5 and 7, behind the point.
+const FACTORS: [u64; 4] =
+    [0x6a09_e667_f3bc_c908, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f1];
+
 /// CRC-32 of the single byte 0, 1, 2, 3, 4: where the checksum of a chunk of that type starts.
 const CRC_OF_TYPE: [u32; 5] = [0xd202_ef8d, 0xa505_df1b, 0x3c0c_8ea1, 0x4b0b_be37, 0xd56f_2b94];
 
@@ -204,6 +259,22 @@ mod tests {
         }
         assert_eq!(stretches.checksum(34_000..35_001), None, "not walked");
         assert_eq!(stretches.checksum(0..33_000), None, "too long");
+    }
+
+    #[test]
+    fn a_digest_tells_of_every_bit_of_the_length_and_of_the_order() {
+        for length in [0, 1, 15, 16, 17, 63, 64, 65, 200] {
+            let mut bytes: Vec<u8> = (0..length).map(|i| (i * 7) as u8).collect();
+            let mut seen = std::collections::HashSet::from([Digest::of(&bytes)]);
+            assert!(seen.insert(Digest::of(&[&bytes[..], &[0]].concat())), "one byte more");
+            for bit in 0..bytes.len() * 8 {
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                assert!(seen.insert(Digest::of(&bytes)), "bit {bit} of {length} bytes");
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        assert_ne!(a.then(b), b.then(a));
     }
 
     #[test]

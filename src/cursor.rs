@@ -78,6 +78,18 @@ impl<'a> Cursor<'a> {
         self.long_varint()
     }
 
+    /// Bytes behind their length, as protobuf has them.
+    #[inline]
+    pub(crate) fn prefixed(&mut self) -> Option<&'a [u8]> {
+        let before = *self;
+        let length = self.varint().and_then(|length| usize::try_from(length).ok());
+        let taken = length.and_then(|length| self.take(length));
+        if taken.is_none() {
+            *self = before;
+        }
+        taken
+    }
+
     #[inline(never)]
     fn long_varint(&mut self) -> Option<u64> {
         let mut value = 0u64;

@@ -27,20 +27,24 @@ impl<'a> Fields<'a> {
         self.length - self.cursor.rest().len()
     }
 
+    /// The bytes of the next field, if that has this key of one byte, which is one of bytes; a shorter way than to
+    /// look at any field. If it has another, or is malformed, nothing is read.
+    #[inline]
+    pub(crate) fn next_bytes(&mut self, key: u8) -> Option<&'a [u8]> {
+        let mut cursor = self.cursor;
+        let bytes = if cursor.u8()? == key { cursor.prefixed()? } else { return None };
+        self.cursor = cursor;
+        Some(bytes)
+    }
+
     #[inline]
     fn read(&mut self) -> Option<Field<'a>> {
         let mut cursor = self.cursor;
         let (number, wire_type) = key(&mut cursor)?;
         let value = match wire_type {
             0 => WireValue::Varint(cursor.varint()?),
-            1 => WireValue::Fixed64(cursor.u64_le()?),
-            2 => {
-                let length = usize::try_from(cursor.varint()?).ok()?;
-                WireValue::Bytes(cursor.take(length)?)
-            }
-            3 => WireValue::Group(group(&mut cursor, number, GROUP_DEPTH)?),
-            5 => WireValue::Fixed32(cursor.u32_le()?),
-            _ => return None,
+            2 => WireValue::Bytes(cursor.prefixed()?),
+            _ => rare_value(&mut cursor, number, wire_type)?,
         };
         self.cursor = cursor;
         Some(Field { number, value })
@@ -164,6 +168,37 @@ fn key(cursor: &mut Cursor<'_>) -> Option<(u32, u8)> {
     (key >> 3 != 0).then_some((key >> 3, (key & 7) as u8))
 }
 
+/// Reads a value of a wire type that hardly any field has.
+#[inline(never)]
+fn rare_value<'a>(cursor: &mut Cursor<'a>, number: u32, wire_type: u8) -> Option<WireValue<'a>> {
+    Some(match wire_type {
+        1 => WireValue::Fixed64(cursor.u64_le()?),
+        3 => WireValue::Group(group(cursor, number, GROUP_DEPTH)?),
+        5 => WireValue::Fixed32(cursor.u32_le()?),
+        _ => return None,
+    })
+}
+
+/// Whether the bytes are UTF-8, found out faster where they are short and ASCII, as keys and numbers are.
+#[inline]
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
+    is_short_ascii(bytes) || std::str::from_utf8(bytes).is_ok()
+}
+
+/// Whether the bytes are ASCII, looked at in two pieces, which overlap; `false` of more than 32.
+#[inline]
+fn is_short_ascii(bytes: &[u8]) -> bool {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+        let both = u128::from_le_bytes(*first) | u128::from_le_bytes(*last);
+        return bytes.len() <= 32 && both & (u128::MAX / 255 * 128) == 0;
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        let both = u64::from_le_bytes(*first) | u64::from_le_bytes(*last);
+        return both & (u64::MAX / 255 * 128) == 0;
+    }
+    bytes.iter().all(u8::is_ascii)
+}
+
 /// Reads to the end mark of group `number` and returns what lies between.
 fn group<'a>(cursor: &mut Cursor<'a>, number: u32, depth: u32) -> Option<&'a [u8]> {
     let body = cursor.rest();
@@ -218,6 +253,28 @@ mod tests {
         assert_eq!(fields[1], Field { number: 3, value: WireValue::Varint(7) });
         assert!(Fields::new(&[0x0b; 5000]).next().unwrap().is_err());
         assert!(Fields::new(&[0x0c]).next().unwrap().is_err(), "an end without a start");
+    }
+
+    #[test]
+    fn text_is_what_the_standard_library_takes_for_it() {
+        for length in 0..40 {
+            let mut bytes = vec![b'a'; length];
+            assert!(is_text(&bytes));
+            for at in 0..length {
+                bytes[at] = 0xc3;
+                assert_eq!(
+                    is_text(&bytes),
+                    std::str::from_utf8(&bytes).is_ok(),
+                    "{at} of {length}"
+                );
+                if let Some(next) = bytes.get_mut(at + 1) {
+                    *next = 0xa4;
+                    assert!(is_text(&bytes), "{at} of {length}");
+                    bytes[at + 1] = b'a';
+                }
+                bytes[at] = b'a';
+            }
+        }
     }
 
     #[test]

@@ -100,6 +100,11 @@ impl BlockDecoder {
         self
     }
 
+    /// Whether checksums are verified.
+    pub(crate) const fn verifies(&self) -> bool {
+        self.checksums
+    }
+
     /// Whether a file header that is damaged or not there is damage like any other, behind which records
     /// are looked for. By default it makes the file one of another kind. That a sound header gives an
     /// unknown version always does.

@@ -24,6 +24,17 @@ pub struct Framed<D, S> {
     failed: Option<Fault>,
 }
 
+/// A record, and what there is to know about it.
+pub(crate) struct InContext<'a, D> {
+    pub(crate) span: Span,
+    pub(crate) payload: &'a [u8],
+    /// The record with its framing, if it stands in one piece.
+    pub(crate) framed: Option<&'a [u8]>,
+    pub(crate) decoder: &'a D,
+    /// What was passed over up to it.
+    pub(crate) gaps: &'a GapReport,
+}
+
 enum Found {
     Window(Range<usize>),
     Assembly,
@@ -85,30 +96,28 @@ impl<D: Decoder, S: Source> Framed<D, S> {
     /// # Errors
     /// As for [`Self::next_record`].
     pub fn next_with_decoder(&mut self) -> Result<Option<(Span, &[u8], &D)>> {
-        Ok(self.next_in_context()?.map(|(span, payload, decoder, _)| (span, payload, decoder)))
+        let found = self.next_in_context()?;
+        Ok(found.map(|found| (found.span, found.payload, found.decoder)))
     }
 
-    /// The next record, and what was passed over up to it.
-    ///
-    /// # Errors
-    /// As for [`Self::next_record`].
-    pub fn next_with_gaps(&mut self) -> Result<Option<(Span, &[u8], &GapReport)>> {
-        Ok(self.next_in_context()?.map(|(span, payload, _, gaps)| (span, payload, gaps)))
-    }
-
-    /// The next record, the decoder, and what was passed over up to it.
+    /// The next record in its surroundings.
     #[inline]
-    #[allow(clippy::type_complexity, reason = "all of it is taken apart at once")]
-    pub(crate) fn next_in_context(&mut self) -> Result<Option<(Span, &[u8], &D, &GapReport)>> {
+    pub(crate) fn next_in_context(&mut self) -> Result<Option<InContext<'_, D>>> {
         if let Some(fault) = self.failed {
             return Err(self.named_error(fault.into()));
         }
         let Some((span, found)) = self.advance()? else { return Ok(None) };
-        let payload = match found {
-            Found::Window(range) => self.source.window().get(range),
-            Found::Assembly => Some(self.assembly.as_slice()),
+        let window = self.source.window();
+        let (payload, framed) = match found {
+            Found::Window(range) => {
+                let from =
+                    usize::try_from(span.length).ok().and_then(|n| self.pending.checked_sub(n));
+                (window.get(range), from.and_then(|from| window.get(from..self.pending)))
+            }
+            Found::Assembly => (Some(self.assembly.as_slice()), None),
         };
-        Ok(payload.map(|payload| (span, payload, &self.decoder, &self.gaps)))
+        let (decoder, gaps) = (&self.decoder, &self.gaps);
+        Ok(payload.map(|payload| InContext { span, payload, framed, decoder, gaps }))
     }
 
     fn advance(&mut self) -> Result<Option<(Span, Found)>> {

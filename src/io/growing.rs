@@ -11,7 +11,7 @@
 //! read, or writes it anew from its start. If that begins with the records that were read, reading goes on
 //! behind them; and as long as it is too short for that, begins alike and changes, it is waited for.
 
-use super::{Compression, Framed, GapReport, Sniff, Unpacked, skip};
+use super::{Compression, Framed, GapReport, InContext, Sniff, Unpacked, skip};
 use crate::error::{Error, Result};
 use crate::framing::{Decoder, Span, Tail};
 use crate::limits::Limits;
@@ -174,7 +174,8 @@ impl<D: Decoder + Clone> Growing<D> {
                 other => return Ok(other.map(drop)),
             },
         };
-        let Some((span, payload, decoder, gaps)) = attempt.next_in_context()? else {
+        let Some(InContext { span, payload, decoder, gaps, .. }) = attempt.next_in_context()?
+        else {
             self.tail = attempt.tail();
             self.unfinished = !self.again && self.tail.is_some_and(|tail| !tail.is_clean());
             self.take_gaps(attempt.gaps(), self.at_rest);

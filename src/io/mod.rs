@@ -20,6 +20,7 @@ mod write_behind;
 #[cfg(feature = "sync")]
 pub(crate) use digest::copy_digested;
 pub(crate) use digest::{hex, sha256};
+pub(crate) use framed::InContext;
 pub use framed::{Framed, GapReport};
 pub(crate) use growing::Growing;
 pub use growing::{End, News, Replaced};

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::framing::Tail;
 use crate::framing::block_log::BlockDecoder;
-use crate::io::{Compression, Framed, GapReport, SliceSource, Source, Unpacked};
+use crate::io::{Compression, Framed, GapReport, InContext, SliceSource, Source, Unpacked};
 use crate::limits::Limits;
 use crate::record::RawRecord;
 use std::fs::File;
@@ -60,8 +60,11 @@ impl<S: Source> Reader<S> {
     /// When reading fails, at the file header if this is no log, and, if strict, at damage.
     #[inline]
     pub fn next_record(&mut self) -> Result<Option<RawRecord<'_>>> {
-        let found = self.framed.next_record()?;
-        Ok(found.map(|(span, payload)| RawRecord::new(span, payload)))
+        let found = self.framed.next_in_context()?;
+        Ok(found.map(|InContext { span, payload, framed, decoder, .. }| {
+            let chunk = framed.filter(|_| decoder.verifies());
+            RawRecord { chunk, ..RawRecord::new(span, payload) }
+        }))
     }
 
     /// What was passed over so far.

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::framing::block_log::BlockEncoder;
 use crate::io::Output;
-use crate::record::RecordKind;
+use crate::record::{RawRecord, RecordKind};
 use crate::wire;
 use std::fs::File;
 use std::io::Write;
@@ -113,6 +113,27 @@ impl<W: Write> LogWriter<W> {
         Ok(())
     }
 
+    /// As [`Self::fields`], for fields that stand behind the number `num` in a record that was read. One that
+    /// is going to be the same again is moved as it stands, with the checksum it has.
+    pub(crate) fn moved(
+        &mut self,
+        record: &RawRecord<'_>,
+        num: Option<u64>,
+        fields: &[u8],
+    ) -> Result<()> {
+        let next = self.num.cast_unsigned() + 1;
+        let is_same = num == Some(next)
+            && record.payload.len() == NUM_KEY_LEN + wire::varint_len(next) + fields.len();
+        match record.chunk.filter(|_| is_same) {
+            Some(chunk) => {
+                self.encoder.chunk(chunk, self.output.buffer()?);
+                self.num += 1;
+                Ok(())
+            }
+            None => self.fields(fields),
+        }
+    }
+
     /// Adds a record of this kind with a message.
     ///
     /// # Errors
@@ -127,6 +148,12 @@ impl<W: Write> LogWriter<W> {
     /// When writing fails, now or earlier.
     pub fn flush(&mut self) -> Result<()> {
         self.output.flush()
+    }
+
+    /// As [`Output::flush_full`].
+    #[inline]
+    pub(crate) fn flush_full(&mut self) -> Result<()> {
+        self.output.flush_full()
     }
 
     /// Bytes added and not yet handed to the sink.
@@ -171,5 +198,6 @@ impl<W: Write> LogWriter<W> {
 }
 
 const NUM: u32 = 1;
+const NUM_KEY_LEN: usize = 1;
 const WRITE: &str = "write to";
 const REFUSAL: &str = "this log takes no more records";

@@ -27,6 +27,8 @@ pub(super) struct Segment {
     pub(super) telemetry: Telemetry,
     /// Whether no row has a lower step than one before it.
     pub(super) in_order: bool,
+    /// Whether every row states its step.
+    all_stated: bool,
     steps: RowSteps,
     /// `_runtime` of its first row.
     first_runtime: Option<f64>,
@@ -49,6 +51,7 @@ impl Segment {
             run: None,
             telemetry: Telemetry::default(),
             in_order: true,
+            all_stated: true,
             steps: RowSteps::default(),
             first_runtime: None,
             starting_step: starting_step(path)?,
@@ -74,7 +77,9 @@ impl Segment {
             RecordKind::History => {
                 self.rows.apply(record)?;
                 let stated = HistoryView::new(&body.message).step();
-                let step = self.steps.next(stated.map_err(|error| record.malformed(error))?);
+                let stated = stated.map_err(|error| record.malformed(error))?;
+                self.all_stated &= stated.is_some();
+                let step = self.steps.next(stated);
                 self.in_order &= self.steps.highest() == Some(step);
                 if self.first_runtime.is_none() {
                     self.first_runtime = self.rows.history().last_runtime();
@@ -96,6 +101,11 @@ impl Segment {
         };
         first.get_or_insert_with(|| body.message.into_owned());
         Ok(())
+    }
+
+    /// Whether its rows, all of them and as they are, come to what they came to here wherever they stand.
+    pub(super) fn is_plain(&self) -> bool {
+        self.all_stated && self.damage.undecodable == 0 && self.rows.metrics().is_empty()
     }
 
     /// The run it is of.

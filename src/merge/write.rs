@@ -8,12 +8,14 @@ use super::pass::{Pass, passes};
 use super::place::StepRange;
 use super::plan::{Plan, PlannedSegment};
 use super::row::Change;
+use super::segment::Segment;
 use super::summary::summary;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::log::Reader;
 use crate::record::{HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{Rewriter, RowSteps, Staged, Written, refuse_in_runs};
+use crate::run::RunState;
 use crate::wire;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -158,6 +160,7 @@ impl<'a> Merge<'a> {
             is_last: pass.segment + 1 == self.plan.segments.len(),
             has_machine: self.plan.machine() == Some(pass.segment),
         };
+        let whole = self.whole(pass, planned, &change);
         let mut steps = RowSteps::default();
         let mut reader = Reader::options().lenient(true).open(&planned.log)?;
         while let Some(record) = reader.next_record()? {
@@ -171,13 +174,39 @@ impl<'a> Merge<'a> {
                     if !range.has(step) {
                         continue;
                     }
+                    if whole.is_some() {
+                        self.carrier.log.keep(&record)?;
+                        self.note_row(stated, pass.segment);
+                        continue;
+                    }
                     self.row(&record, &change, stated, step, pass.segment)
                 }
                 (kind, _) => self.carrier.take(&record, kind, &body.message, &source),
             };
             done.map_err(|error| error.at(&planned.log))?;
         }
-        Ok(())
+        match whole {
+            Some(rows) if self.rows_kept.get(pass.segment) == Some(&rows.history().rows()) => {
+                self.carrier.kept.append_rows(rows);
+                Ok(())
+            }
+            Some(_) => Err(Error::misuse(CHANGED).at(&planned.log)),
+            None => Ok(()),
+        }
+    }
+
+    /// The rows of a segment, as they were read, if a pass takes all of them as they are: what they come to
+    /// need not be found out again. Metric definitions of other segments would change it.
+    fn whole(
+        &self,
+        pass: &Pass,
+        planned: &PlannedSegment,
+        change: &Change<'_>,
+    ) -> Option<&'a RunState> {
+        let takes_all = pass.rows.is_some() && pass.rows == planned.placed && change.is_none();
+        let all_plain = self.plan.scanned.iter().all(Segment::is_plain);
+        let segment = self.plan.scanned.get(pass.segment)?;
+        (takes_all && all_plain).then_some(&segment.rows)
     }
 
     /// Takes the rows of a further range of a segment.
@@ -228,12 +257,16 @@ impl<'a> Merge<'a> {
             self.changed_row(record, change, step)?
         };
         if is_kept {
-            self.odd_steps += u64::from(stated.is_none_or(|stated| stated < 0));
-            if let Some(rows) = self.rows_kept.get_mut(segment) {
-                *rows += 1;
-            }
+            self.note_row(stated, segment);
         }
         Ok(())
+    }
+
+    fn note_row(&mut self, stated: Option<i64>, segment: usize) {
+        self.odd_steps += u64::from(stated.is_none_or(|stated| stated < 0));
+        if let Some(rows) = self.rows_kept.get_mut(segment) {
+            *rows += 1;
+        }
     }
 
     /// Takes a row as that of a step, if it is well formed.
@@ -278,3 +311,5 @@ impl<'a> Merge<'a> {
             .fold(0.0, f64::max)
     }
 }
+
+const CHANGED: &str = "this log has changed since it was read; merge again";

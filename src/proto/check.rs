@@ -3,8 +3,7 @@
 
 use crate::cursor::Cursor;
 use crate::proto::schema::{FieldType, Kind, MessageType, Shape};
-use crate::wire::{Fields, WireValue};
-use std::str;
+use crate::wire::{Fields, WireValue, is_text};
 
 /// Whether the bytes are a message of this type: fields of the table have its wire types, strings are
 /// UTF-8, packed numbers fill their bytes, and messages inside are sound in turn. They may nest as deep as
@@ -41,7 +40,7 @@ fn check_field(value: WireValue<'_>, known: &FieldType, depth: u32) -> bool {
 fn check_value(value: WireValue<'_>, kind: Kind, depth: u32) -> bool {
     match (kind, value) {
         (Kind::Float, WireValue::Fixed32(_)) | (Kind::Double, WireValue::Fixed64(_)) => true,
-        (Kind::String, WireValue::Bytes(bytes)) => str::from_utf8(bytes).is_ok(),
+        (Kind::String, WireValue::Bytes(bytes)) => is_text(bytes),
         (Kind::Bytes, WireValue::Bytes(_)) => true,
         (Kind::Message(of), WireValue::Bytes(bytes)) => depth > 0 && check(bytes, of, depth - 1),
         (Kind::Float | Kind::Double | Kind::String | Kind::Bytes | Kind::Message(_), _) => false,

@@ -10,8 +10,9 @@
 //!                3 none | 4 boolean | 5 integer (zigzag) | 6 number | 7 text | 8 json   (since 0.31.0)
 //! ```
 
+use crate::cursor::Cursor;
 use crate::json::{put_f64, put_i64, put_str};
-use crate::wire::{Field, Fields, Malformed, WireValue};
+use crate::wire::{Field, Fields, Malformed, WireValue, is_text};
 use std::str;
 
 /// A `HistoryRecord`, decoded as it is walked.
@@ -33,14 +34,15 @@ impl<'a> HistoryView<'a> {
         std::iter::from_fn(move || {
             loop {
                 let at = fields.consumed();
-                match fields.next()? {
-                    Ok(Field { number: ITEM, value }) => {
-                        let item = value.bytes().and_then(HistoryItem::read);
-                        return Some(item.ok_or(Malformed { at }));
-                    }
-                    Ok(_) => {}
-                    Err(error) => return Some(Err(error)),
-                }
+                let item = match fields.next_bytes(ITEM_KEY) {
+                    Some(item) => Some(item),
+                    None => match fields.next()? {
+                        Ok(Field { number: ITEM, value }) => value.bytes(),
+                        Ok(_) => continue,
+                        Err(error) => return Some(Err(error)),
+                    },
+                };
+                return Some(item.and_then(HistoryItem::read).ok_or(Malformed { at }));
             }
         })
     }
@@ -66,6 +68,7 @@ impl<'a> HistoryView<'a> {
         let mut step = None;
         let mut fields = Fields::new(self.message);
         loop {
+            while fields.next_bytes(ITEM_KEY).is_some() {}
             let at = fields.consumed();
             match fields.next() {
                 None => return Ok(step),
@@ -96,21 +99,43 @@ impl<'a> HistoryView<'a> {
     /// # Errors
     /// When it would not.
     pub fn check(&self) -> Result<(), Malformed> {
+        self.checked_step().map(drop)
+    }
+
+    /// [`Self::check`] and [`Self::step`] in one walk.
+    ///
+    /// # Errors
+    /// When prost would not decode the bytes.
+    pub(crate) fn checked_step(&self) -> Result<Option<i64>, Malformed> {
+        let (mut step, mut item_step) = (None, None);
+        let mut check = |item| {
+            let is_step = check_item(item)?;
+            if is_step {
+                item_step = Some(item);
+            }
+            Some(())
+        };
         let mut fields = Fields::new(self.message);
         loop {
             let at = fields.consumed();
-            let Some(field) = fields.next() else { return Ok(()) };
+            if let Some(item) = fields.next_bytes(ITEM_KEY) {
+                check(item).ok_or(Malformed { at })?;
+                continue;
+            }
+            let Some(field) = fields.next() else { break };
             let Field { number, value } = field?;
             let sound = match number {
-                ITEM => value.bytes().and_then(HistoryItem::read).is_some(),
-                STEP => value.bytes().and_then(read_step).is_some(),
-                INFO => value.bytes().is_some_and(is_info),
-                _ => true,
+                ITEM => value.bytes().and_then(&mut check),
+                STEP => value
+                    .bytes()
+                    .and_then(read_step)
+                    .map(|num| step = Some(num.or(step).unwrap_or(0))),
+                INFO => value.bytes().filter(|info| is_info(info)).map(drop),
+                _ => Some(()),
             };
-            if !sound {
-                return Err(Malformed { at });
-            }
+            sound.ok_or(Malformed { at })?;
         }
+        Ok(step.or_else(|| HistoryItem::read(item_step?)?.value.as_integer()))
     }
 }
 
@@ -129,7 +154,18 @@ impl<'a> HistoryItem<'a> {
     /// same numbers.
     #[inline]
     pub(crate) fn read(message: &'a [u8]) -> Option<Self> {
-        Self::read_fields(message, true)
+        match Self::read_plain(message) {
+            Some(item) => Some(item),
+            None => Self::read_fields(message, true),
+        }
+    }
+
+    /// Reads an item as clients write nearly all. `None` if it is any other, or not sound.
+    #[inline(always)]
+    fn read_plain(message: &'a [u8]) -> Option<Self> {
+        let (nested, key, json) = plain(message)?;
+        let path = KeyPath { item: message, nested, first: text(key)? };
+        Some(Self { path, value: ItemValue::Json(text(json)?) })
     }
 
     /// Reads a `SummaryItem` or `ConfigItem`, which are history items without typed values: what stands
@@ -138,7 +174,7 @@ impl<'a> HistoryItem<'a> {
         Self::read_fields(message, false)
     }
 
-    #[inline]
+    #[inline(never)]
     fn read_fields(message: &'a [u8], typed_values: bool) -> Option<Self> {
         let mut path = KeyPath { item: message, nested: 0, first: "" };
         let (mut key, mut value_json, mut typed) = ("", "", None);
@@ -267,6 +303,33 @@ impl ItemValue<'_> {
     }
 }
 
+/// Takes an item apart that is as clients write nearly all: a key of one element and a `value_json`, in this
+/// order and nothing else. How many elements of it are nested, the key, and the value.
+#[inline]
+fn plain(message: &[u8]) -> Option<(usize, &[u8], &[u8])> {
+    let mut cursor = Cursor::new(message);
+    let nested = match cursor.u8()? {
+        KEY => 0,
+        NESTED_KEY => 1,
+        _ => return None,
+    };
+    let key = cursor.prefixed()?;
+    if cursor.take_array()? != VALUE_JSON {
+        return None;
+    }
+    let json = cursor.prefixed()?;
+    (cursor.is_empty() && !json.is_empty()).then_some((nested, key, json))
+}
+
+/// Whether an item is that of the step; `None` if it is malformed.
+#[inline]
+fn check_item(message: &[u8]) -> Option<bool> {
+    match plain(message) {
+        Some((_, key, json)) => (is_text(key) && is_text(json)).then_some(key == b"_step"),
+        None => Some(HistoryItem::read(message)?.path.single() == Some("_step")),
+    }
+}
+
 /// The `num` of a `HistoryStep`, `None` within if it is not there.
 pub(crate) fn read_step(message: &[u8]) -> Option<Option<i64>> {
     let mut num = None;
@@ -300,3 +363,11 @@ const fn unzigzag(value: u64) -> i64 {
 const ITEM: u32 = 1;
 const STEP: u32 = 2;
 const INFO: u32 = 200;
+
+/// The key on the wire of an item, as it is mostly written.
+pub(crate) const ITEM_KEY: u8 = 0x0a;
+
+/// The keys on the wire of the fields of an item that have bytes, as they are mostly written.
+const KEY: u8 = 0x0a;
+const NESTED_KEY: u8 = 0x12;
+const VALUE_JSON: [u8; 2] = [0x82, 0x01];

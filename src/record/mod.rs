@@ -11,17 +11,18 @@ pub mod render;
 mod rule;
 
 pub use filter::KeyFilter;
-pub(crate) use history::read_step;
 pub use history::{HistoryItem, HistoryView, ItemValue, KeyPath};
+pub(crate) use history::{ITEM_KEY, read_step};
 pub use key::{join_key, split_key};
 pub use kind::RecordKind;
 pub use rule::KeyRule;
 
+use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::framing::Span;
 use crate::proto::descriptors::WANDB_INTERNAL_RECORD;
 use crate::proto::is_message;
-use crate::wire::{Fields, Malformed, WireValue};
+use crate::wire::{Field, Fields, Malformed, WireValue};
 use std::borrow::Cow;
 
 /// The bytes of one record, and where they stand.
@@ -32,6 +33,8 @@ pub struct RawRecord<'a> {
     pub span: Span,
     /// The protobuf message, a `wandb_internal.Record`.
     pub payload: &'a [u8],
+    /// The chunk that holds all of it and nothing else, if there is one and its checksum was found right.
+    pub(crate) chunk: Option<&'a [u8]>,
 }
 
 /// The body of a record: the message its kind names.
@@ -48,7 +51,7 @@ pub struct Body<'a> {
 impl<'a> RawRecord<'a> {
     /// A record with these bytes at this place.
     pub const fn new(span: Span, payload: &'a [u8]) -> Self {
-        Self { span, payload }
+        Self { span, payload, chunk: None }
     }
 
     /// The kind of record; `None` if it has no body this crate knows of, which readers skip.
@@ -87,10 +90,23 @@ impl<'a> RawRecord<'a> {
     /// # Errors
     /// When the bytes are not a `wandb_internal.Record`.
     pub fn check(&self) -> Result<()> {
-        match is_message(self.payload, &WANDB_INTERNAL_RECORD, 0) {
+        let is_sound = match self.as_row() {
+            Some((_, row)) => row.check().is_ok(),
+            None => is_message(self.payload, &WANDB_INTERNAL_RECORD, 0),
+        };
+        match is_sound {
             true => Ok(()),
             false => Err(self.message_error("a field of it is malformed".to_owned())),
         }
+    }
+
+    /// The number and the row, if the record is a row as clients write nearly all: its number, its body, and
+    /// behind them at most fields of which prost would decode each and that are neither. The row itself is
+    /// not looked at.
+    #[inline]
+    pub(crate) fn as_row(&self) -> Option<(i64, HistoryView<'a>)> {
+        let (num, row, rest) = split_row(self.payload)?;
+        (rest.is_empty() || is_bookkeeping(rest)).then_some((num, HistoryView::new(row)))
     }
 
     /// The record decoded whole with prost. Fields this crate does not know are dropped: to move a
@@ -122,7 +138,17 @@ impl<'a> RawRecord<'a> {
 
 /// Finds the body of a record. As in protobuf, the last member of the oneof wins, and a member that
 /// comes twice in a row is one message in two parts.
+#[inline]
 fn body(payload: &[u8]) -> Result<Option<Body<'_>>, Malformed> {
+    match split_row(payload) {
+        Some((_, row, [])) => {
+            Ok(Some(Body { kind: RecordKind::History, message: Cow::Borrowed(row) }))
+        }
+        _ => any_body(payload),
+    }
+}
+
+fn any_body(payload: &[u8]) -> Result<Option<Body<'_>>, Malformed> {
     let mut found: Option<Body<'_>> = None;
     for field in Fields::new(payload) {
         let field = field?;
@@ -136,4 +162,33 @@ fn body(payload: &[u8]) -> Result<Option<Body<'_>>, Malformed> {
     Ok(found)
 }
 
+/// The number, the row, and what stands behind it, in a record that begins with a number and a row.
+#[inline]
+fn split_row(payload: &[u8]) -> Option<(i64, &[u8], &[u8])> {
+    let mut cursor = Cursor::new(payload);
+    let num = match cursor.u8()? {
+        NUM_KEY => cursor.varint()? as i64,
+        _ => return None,
+    };
+    let row = match cursor.u8()? {
+        HISTORY_KEY => cursor.prefixed()?,
+        _ => return None,
+    };
+    Some((num, row, cursor.rest()))
+}
+
+/// Whether these are fields of a sound record that are neither its number nor its body.
+fn is_bookkeeping(fields: &[u8]) -> bool {
+    let is_other = |field: Result<Field<'_>, Malformed>| {
+        field.is_ok_and(|Field { number, .. }| {
+            number != NUM && RecordKind::from_field(number).is_none()
+        })
+    };
+    Fields::new(fields).all(is_other) && is_message(fields, &WANDB_INTERNAL_RECORD, 0)
+}
+
 const NUM: u32 = 1;
+
+/// The keys on the wire of a record's number and of the body of a row.
+const NUM_KEY: u8 = 0x08;
+const HISTORY_KEY: u8 = 0x12;

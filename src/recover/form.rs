@@ -48,6 +48,9 @@ pub(super) trait Form {
     /// Appends a record.
     fn encode(&mut self, payload: &[u8], out: &mut Vec<u8>);
 
+    /// Appends a record that stands in one piece, `framed`, whose checksum was found right.
+    fn take_over(&mut self, framed: &[u8], out: &mut Vec<u8>);
+
     /// The record to add at the end, if one is wanted and missing.
     fn finish(&mut self, _ledger: &mut Ledger) -> Option<Vec<u8>> {
         None
@@ -89,6 +92,14 @@ impl Form for LogForm {
 
     fn facts(&mut self, span: Span, payload: &[u8]) -> Result<Facts> {
         let record = RawRecord::new(span, payload);
+        if let Some((number, row)) = record.as_row()
+            && let Ok(step) = row.checked_step()
+        {
+            if self.finish {
+                self.runtime = runtime(&row).unwrap_or(self.runtime);
+            }
+            return Ok(Facts { number, step });
+        }
         record.check()?;
         let mut facts = Facts { number: record.num()?, step: None };
         let Some(body) = record.body()? else { return Ok(facts) };
@@ -108,6 +119,10 @@ impl Form for LogForm {
 
     fn encode(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         self.encoder.record(payload, out);
+    }
+
+    fn take_over(&mut self, framed: &[u8], out: &mut Vec<u8>) {
+        self.encoder.chunk(framed, out);
     }
 
     fn finish(&mut self, ledger: &mut Ledger) -> Option<Vec<u8>> {
@@ -158,6 +173,10 @@ impl Form for EventForm {
 
     fn encode(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         tfrecord::encode(payload, out);
+    }
+
+    fn take_over(&mut self, framed: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(framed);
     }
 }
 

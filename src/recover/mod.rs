@@ -26,8 +26,9 @@ mod target;
 
 pub use report::{Format, Loss, RecoverReport, Recovered};
 
+use crate::checksum::Digest;
 use crate::error::{Error, Result};
-use crate::io::{Framed, Output, Source};
+use crate::io::{Framed, InContext, Output, Source};
 use crate::limits::Limits;
 use crate::rewrite::Contents;
 use copies::Copies;
@@ -123,32 +124,33 @@ fn salvage<F: Form, S: Source, W: Write>(
     path: Option<&Path>,
 ) -> Result<(Recovered, Contents)> {
     let limits = Limits::DEFAULT;
-    let mut framed = Framed::new(F::decoder(&limits), source, &limits).lenient(true);
+    let mut input = Framed::new(F::decoder(&limits), source, &limits).lenient(true);
     if let Some(path) = path {
-        framed = framed.named(path);
+        input = input.named(path);
     }
     let (mut ledger, mut copies) = (Ledger::new(F::FORMAT), Copies::default());
     let mut contents = Contents::default();
     form.begin(output.buffer()?);
-    while let Some((span, payload, gaps)) = framed.next_with_gaps()? {
+    while let Some(InContext { span, payload, framed, gaps, .. }) = input.next_in_context()? {
         ledger.pass(span, gaps);
+        let digest = Digest::of(payload);
         match form.facts(span, payload) {
             Err(error) => ledger.leave_out(span, &error),
-            Ok(facts) if facts.number > 0 && !copies.is_new(facts.number, payload) => {
+            Ok(facts) if facts.number > 0 && !copies.is_new(facts.number, digest) => {
                 ledger.copy(span);
             }
             Ok(facts) => {
                 ledger.take(span, &facts);
-                contents.add(payload);
-                form.encode(payload, output.buffer()?);
+                contents.add_digested(payload.len(), digest);
+                match framed {
+                    Some(framed) => form.take_over(framed, output.buffer()?),
+                    None => form.encode(payload, output.buffer()?),
+                }
             }
         }
-        if output.buffered() >= FLUSH_LEN {
-            output.flush()?;
-        }
+        output.flush_full()?;
     }
-    let tail = framed.tail();
-    ledger.end(framed.gaps(), tail);
+    ledger.end(input.gaps(), input.tail());
     let nothing = ledger.is_empty();
     if !nothing && let Some(payload) = form.finish(&mut ledger) {
         contents.add(&payload);
@@ -178,8 +180,5 @@ fn no_record(recovered: &Recovered, path: Option<&Path>) -> Error {
 fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|error| Error::io("open", path, error))
 }
-
-/// So much is written at once.
-const FLUSH_LEN: usize = 256 << 10;
 
 const REFUSAL: &str = "this file takes no more records";

@@ -1,6 +1,7 @@
 //! What a log holds, in few bytes: to tell whether what was written is what was meant.
 
 use super::splice::{Fate, splice};
+use crate::checksum::Digest;
 use crate::error::{Error, Result};
 use crate::framing::Tail;
 use crate::log::Reader;
@@ -13,23 +14,27 @@ use std::path::Path;
 /// The records of a file, counted and digested: all of each, but for the number of those that are numbered
 /// anew, which follows from its place.
 ///
-/// The digest is a CRC-32C, a polynomial other than that of the log's own checksums, over the length and
-/// the bytes of each record in turn.
+/// The digest, which is none of the checksums of the formats, goes on from record to record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
     records: u64,
     bytes: u64,
-    digest: u32,
+    digest: Digest,
 }
 
 impl Contents {
     /// Adds a record with these fields, `num` aside if it is going to be another.
     #[inline]
     pub(crate) fn add(&mut self, fields: &[u8]) {
+        self.add_digested(fields.len(), Digest::of(fields));
+    }
+
+    /// Adds a record of this length and digest.
+    #[inline]
+    pub(crate) fn add_digested(&mut self, length: usize, digest: Digest) {
         self.records += 1;
-        self.bytes += fields.len() as u64;
-        self.digest = crc32c::crc32c_append(self.digest, &(fields.len() as u64).to_le_bytes());
-        self.digest = crc32c::crc32c_append(self.digest, fields);
+        self.bytes += length as u64;
+        self.digest = self.digest.then(digest);
     }
 
     pub(super) const fn records(&self) -> u64 {

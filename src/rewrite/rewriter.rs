@@ -7,6 +7,7 @@ use crate::log::LogWriter;
 use crate::record::{RawRecord, RecordKind};
 use crate::wire::{self, Malformed};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Write;
 
@@ -54,11 +55,14 @@ impl<W: Write> Rewriter<W> {
     /// When its bytes are not a protobuf message, and when writing fails.
     #[inline]
     pub fn keep(&mut self, record: &RawRecord<'_>) -> Result<()> {
-        let (_, fields) = split_num(record.payload).map_err(|error| record.malformed(error))?;
-        self.log.fields(&fields)?;
+        let (num, fields) = split_num(record.payload).map_err(|error| record.malformed(error))?;
+        match &fields {
+            Cow::Borrowed(fields) => self.log.moved(record, num, fields)?,
+            Cow::Owned(fields) => self.log.fields(fields)?,
+        }
         self.contents.add(&fields);
         self.counts.kept += 1;
-        self.flush_some()
+        self.log.flush_full()
     }
 
     /// Adds a record with another body, of the kind it is of. One without a body is kept.
@@ -118,12 +122,7 @@ impl<W: Write> Rewriter<W> {
     fn put_fields(&mut self) -> Result<()> {
         self.log.fields(&self.fields)?;
         self.contents.add(&self.fields);
-        self.flush_some()
-    }
-
-    #[inline]
-    fn flush_some(&mut self) -> Result<()> {
-        if self.log.buffered() >= FLUSH_LEN { self.log.flush() } else { Ok(()) }
+        self.log.flush_full()
     }
 }
 
@@ -143,9 +142,6 @@ impl Rewriter {
         Ok(self.counts)
     }
 }
-
-/// So much is written at once.
-const FLUSH_LEN: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use super::slots::Slots;
 use crate::error::{Error, Result};
 use crate::io::Source;
 use crate::log::{self, Reader};
-use crate::record::{ItemValue, RawRecord, RecordKind, join_key, read_step, split_key};
+use crate::record::{ITEM_KEY, ItemValue, RawRecord, RecordKind, join_key, read_step, split_key};
 use crate::wire::{Field, Fields, Malformed};
 use std::num::NonZero;
 use std::path::Path;
@@ -93,6 +93,10 @@ impl Columns {
         let mut fields = Fields::new(message);
         loop {
             let at = fields.consumed();
+            if let Some(item) = fields.next_bytes(ITEM_KEY) {
+                self.item(item, row).ok_or(Malformed { at })?;
+                continue;
+            }
             let Some(field) = fields.next() else { break };
             let Field { number, value } = field?;
             let sound = match number {

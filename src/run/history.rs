@@ -3,7 +3,7 @@
 use super::leaves::{Leaves, insert};
 use super::metrics::{Metrics, Tally};
 use crate::json::Value;
-use crate::record::{ItemValue, join_key, read_step};
+use crate::record::{ITEM_KEY, ItemValue, join_key, read_step};
 use crate::wire::{Field, Fields, Malformed};
 use std::collections::BTreeMap;
 use std::str;
@@ -48,6 +48,10 @@ impl History {
         let mut fields = Fields::new(message);
         loop {
             let at = fields.consumed();
+            if let Some(item) = fields.next_bytes(ITEM_KEY) {
+                self.leaves.stage(item, fields.consumed()).ok_or(Malformed { at })?;
+                continue;
+            }
             let Some(field) = fields.next() else { break };
             let sound = match field? {
                 Field { number: ITEM, value } => {
@@ -78,6 +82,16 @@ impl History {
             }
         });
         Ok(())
+    }
+
+    /// Adds the rows of `later`, each of which states its step, for a run without metric definitions.
+    pub(super) fn append(&mut self, later: &Self) {
+        self.leaves.append(&later.leaves);
+        self.rows += later.rows;
+        let steps = |of: fn(&Self) -> Option<i64>| [of(self), of(later)].into_iter().flatten();
+        let (first, last) = (steps(|of| of.first_step).min(), steps(|of| of.last_step).max());
+        (self.first_step, self.last_step) = (first, last);
+        self.stated_step = self.stated_step.max(later.stated_step);
     }
 
     /// The definitions have changed: the next row looks those of all keys up again. A log that changes
@@ -274,6 +288,32 @@ mod tests {
         let mut history = History::default();
         assert!(history.apply(&bytes, None).is_err());
         assert_eq!((history.rows(), history.keys().count()), (0, 0));
+    }
+
+    #[test]
+    fn rows_that_are_appended_come_to_what_they_come_to_one_by_one() {
+        let metrics = Metrics::default();
+        let rows = [
+            row(&[("a", "1"), ("b", "2"), ("c", "null")], Some(7)),
+            row(&[("b", "null"), ("a", "3")], Some(8)),
+            row(&[("c", r#"{"d":1}"#), ("a", "4")], Some(2)),
+            row(&[("e", "5"), ("b", "6")], Some(30)),
+        ];
+        for cut in 0..=rows.len() {
+            let (before, behind) = rows.split_at(cut);
+            let mut appended = history(before, &metrics);
+            appended.append(&history(behind, &metrics));
+            let mut whole = history(&rows, &metrics);
+            for history in [&mut appended, &mut whole] {
+                history.apply(&row(&[("f", "7")], None), Some(&metrics)).unwrap();
+            }
+            let shown = |history: &History| {
+                let keys: Vec<_> = history.keys().map(|key| format!("{key:?}")).collect();
+                let steps = (history.first_step(), history.last_step(), history.last_stated_step());
+                (history.rows(), steps, keys, history.summary(&metrics, 128).to_string())
+            };
+            assert_eq!(shown(&appended), shown(&whole), "{cut}");
+        }
     }
 
     #[test]

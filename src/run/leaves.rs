@@ -146,6 +146,30 @@ impl Leaves {
         }
     }
 
+    /// Sets and removes what was set and removed in `later`, as if that had happened here.
+    pub(super) fn append(&mut self, later: &Self) {
+        for (path, slot) in later.slots.iter() {
+            let slot_here = self.slots.add(path);
+            if self.leaves.len() < self.slots.len() {
+                self.leaves.resize_with(self.slots.len(), Leaf::default);
+            }
+            let (Some(leaf), Some(of_later)) =
+                (self.leaves.get_mut(slot_here), later.leaves.get(slot))
+            else {
+                continue;
+            };
+            if of_later.set > 0 {
+                leaf.value.clone_from(&of_later.value);
+                leaf.count += of_later.count;
+                leaf.set = self.clock + of_later.set;
+            }
+            if of_later.removed > 0 {
+                leaf.removed = self.clock + of_later.removed;
+            }
+        }
+        self.clock += later.clock;
+    }
+
     /// How many keys were named so far, also those that have no value.
     pub(super) fn len(&self) -> usize {
         self.slots.len()

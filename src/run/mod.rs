@@ -145,7 +145,7 @@ impl RunState {
                 .apply_rare(kind, message)
                 .map_err(|error| record.message_error(error.to_string()))?,
         }
-        self.count(kind);
+        self.count(kind, 1);
         Ok(())
     }
 
@@ -158,6 +158,13 @@ impl RunState {
             )),
             false => record.malformed(error),
         }
+    }
+
+    /// Adds the rows of `later`, as if they were applied here one by one. Each of them states its step, and
+    /// neither run has metric definitions.
+    pub(crate) fn append_rows(&mut self, later: &Self) {
+        self.history.append(&later.history);
+        self.count(RecordKind::History, later.records(RecordKind::History));
     }
 
     fn apply_rare(&mut self, kind: RecordKind, message: &[u8]) -> Result<(), DecodeError> {
@@ -209,13 +216,13 @@ impl RunState {
     }
 
     #[inline]
-    fn count(&mut self, kind: RecordKind) {
+    fn count(&mut self, kind: RecordKind, records: u64) {
         let index = kind.field() as usize;
         if self.counts.len() <= index {
             self.counts.resize(index + 1, 0);
         }
         if let Some(count) = self.counts.get_mut(index) {
-            *count += 1;
+            *count += records;
         }
     }
 

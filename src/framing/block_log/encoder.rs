@@ -32,15 +32,10 @@ impl BlockEncoder {
 
     /// Appends one record to `out` and returns the offset at which it starts in the file.
     pub fn record(&mut self, payload: &[u8], out: &mut Vec<u8>) -> u64 {
-        let mut left = left_in_block(self.offset, 0);
-        if left < CHUNK_HEADER_LEN {
-            out.resize(out.len() + left, 0);
-            self.offset += left as u64;
-            left = BLOCK_LEN;
-        }
+        let left = self.pad(out);
         let start = self.offset;
         if let Some(short) = payload.get(..).filter(|p| p.len() + CHUNK_HEADER_LEN <= left) {
-            self.chunk(FULL, short, out);
+            self.put(FULL, short, out);
             return start;
         }
         let (mut kind, mut rest) = (FIRST, payload);
@@ -48,22 +43,69 @@ impl BlockEncoder {
             let room = left_in_block(self.offset, 0) - CHUNK_HEADER_LEN;
             match rest.split_at_checked(room) {
                 Some((part, after)) if !after.is_empty() => {
-                    self.chunk(kind, part, out);
+                    self.put(kind, part, out);
                     (kind, rest) = (MIDDLE, after);
                 }
                 _ => {
-                    self.chunk(LAST, rest, out);
+                    self.put(LAST, rest, out);
                     return start;
                 }
             }
         }
     }
 
-    fn chunk(&mut self, kind: u8, payload: &[u8], out: &mut Vec<u8>) {
+    /// Appends the record of a *full* chunk from another log, whose checksum was found right. Where it fits
+    /// into the block it is the same chunk here, so its bytes are moved and not summed up again.
+    pub fn chunk(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> u64 {
+        let left = self.pad(out);
+        if chunk.len() > left {
+            return self.record(chunk.get(CHUNK_HEADER_LEN..).unwrap_or_default(), out);
+        }
+        let start = self.offset;
+        out.extend_from_slice(chunk);
+        self.offset += chunk.len() as u64;
+        start
+    }
+
+    /// Fills a block in which no chunk can begin. What is left in the block then.
+    #[inline]
+    fn pad(&mut self, out: &mut Vec<u8>) -> usize {
+        let left = left_in_block(self.offset, 0);
+        if left >= CHUNK_HEADER_LEN {
+            return left;
+        }
+        out.resize(out.len() + left, 0);
+        self.offset += left as u64;
+        BLOCK_LEN
+    }
+
+    fn put(&mut self, kind: u8, payload: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(&Crc32::of_chunk(kind, payload).0.to_le_bytes());
         out.extend_from_slice(&(payload.len() as u16).to_le_bytes());
         out.push(kind);
         out.extend_from_slice(payload);
         self.offset += (CHUNK_HEADER_LEN + payload.len()) as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_that_is_moved_is_the_record_of_its_payload() {
+        let payload = vec![7; 3000];
+        let mut chunk = Vec::new();
+        BlockEncoder::resume(0).record(&payload, &mut chunk);
+        for offset in
+            (0..BLOCK_LEN as u64).step_by(613).chain(BLOCK_LEN as u64 - 3010..BLOCK_LEN as u64)
+        {
+            let (mut moved, mut encoded) =
+                (BlockEncoder::resume(offset), BlockEncoder::resume(offset));
+            let (mut to, mut want) = (Vec::new(), Vec::new());
+            let starts = (moved.chunk(&chunk, &mut to), encoded.record(&payload, &mut want));
+            assert_eq!((starts.0, moved.offset()), (starts.1, encoded.offset()), "{offset}");
+            assert!(to == want, "{offset}");
+        }
     }
 }
