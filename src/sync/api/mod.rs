@@ -20,7 +20,7 @@ pub(crate) use answers::{
 };
 pub(crate) use facts::{FileFacts, artifact, owner, run_files, run_state};
 pub(crate) use graphql::{Operation, operations};
-pub(crate) use reply::{read, taken};
+pub(crate) use reply::{is_reply, read, taken};
 
 use std::path::PathBuf;
 use std::sync::Arc;

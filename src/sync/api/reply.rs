@@ -42,11 +42,19 @@ pub(crate) fn taken(answer: &Answer) -> Result<(), String> {
     if answer.body.trim_ascii().is_empty() {
         return Ok(());
     }
+    let reply = object(answer).ok_or_else(|| foreign(answer))?;
+    reply.complaints().map_or(Ok(()), |said| Err(format!("the server refused: {said}")))
+}
+
+/// Whether this is what a server of this protocol answers, be it a refusal, and not somebody else's page.
+pub(crate) fn is_reply(answer: &Answer) -> bool {
+    object(answer).is_some_and(|reply| reply.data.is_some() || reply.complaints().is_some())
+}
+
+fn object(answer: &Answer) -> Option<Reply<IgnoredAny>> {
     // A list would be read as the members of an object, in order.
     let is_object = answer.body.trim_ascii_start().starts_with(b"{");
-    let reply = serde_json::from_slice::<Reply<IgnoredAny>>(&answer.body);
-    let reply = reply.ok().filter(|_| is_object).ok_or_else(|| foreign(answer))?;
-    reply.complaints().map_or(Ok(()), |said| Err(format!("the server refused: {said}")))
+    serde_json::from_slice(&answer.body).ok().filter(|_| is_object)
 }
 
 /// Whether a status says that what was asked for is somewhere else, if it comes without a reason.

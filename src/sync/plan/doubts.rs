@@ -15,7 +15,7 @@
 use super::greeting::Question;
 use super::{Errands, Phase, Plan};
 use crate::json::Value;
-use crate::sync::api::{Answer, Tail};
+use crate::sync::api::{Answer, Tail, is_reply};
 use crate::sync::ledger::{Place, Places};
 
 /// Whose the server's last row is.
@@ -61,9 +61,9 @@ impl Plan {
         self.greeting.next = Some(Question::Upsert);
         let tail = match Tail::of_any(answer) {
             Ok(tail) => tail,
-            Err(reason) if matches!(answer.status, 429 | 500..) => return Err(reason),
             // A server that does not say it here says it when the run is made.
-            Err(_) => return Ok(()),
+            Err(_) if is_reply(answer) && !matches!(answer.status, 429 | 500..) => return Ok(()),
+            Err(reason) => return Err(reason),
         };
         match tail {
             None => self.greeting.doubts.was_missing = true,

@@ -67,8 +67,11 @@ pub(crate) struct Args {
     #[arg(long, alias = "no-skip-online")]
     include_online: bool,
     /// Upload nothing of a log that is damaged. If not given, damage is passed over and told.
-    #[arg(long)]
+    #[arg(long, overrides_with = "salvage")]
     no_salvage: bool,
+    /// As is done anyway.
+    #[arg(long, hide = true, overrides_with = "no_salvage")]
+    salvage: bool,
     /// Take a log without an end for that of a run that crashed, and end the run. If not given, it is left
     /// open, and what is added to the log later can be uploaded.
     #[arg(long)]
@@ -187,7 +190,7 @@ impl Args {
         options.overrides = overrides;
         options.include_synced = self.include_synced;
         options.include_online = self.include_online;
-        options.salvage = !self.no_salvage;
+        options.salvage = self.salvage || !self.no_salvage;
         options.finish = self.finish;
         options.append = self.append;
         options.audit = self.audit;
