@@ -8,8 +8,6 @@
 
 #![no_main]
 
-use prost::Message as _;
-use protobuf::Message as _;
 use protobuf::reflect::{
     MessageDescriptor, ReflectFieldRef, ReflectValueBox, ReflectValueRef, RuntimeFieldType,
     RuntimeType,

@@ -5,7 +5,7 @@ use super::event::Event;
 use super::ledger::{Ledger, LedgerFile, LogMark};
 use super::local::LocalFiles;
 use super::options::{Live, Stop, SyncOptions, Terms};
-use super::pack::PackedLogs;
+use super::pack::{Named, PackedLogs};
 use super::paths::Candidate;
 use super::plan::{Plan, PlanOptions};
 use super::report::{Receipt, RunReport, RunStatus, SyncReport};
@@ -131,8 +131,12 @@ impl Session<'_> {
 
     /// What is to be uploaded, and what the ledger says is stored of it.
     fn planned(&self, candidate: &Candidate) -> Result<RunReport> {
-        let planned = report(candidate, RunStatus::Planned, Vec::new());
-        let ledger = LedgerFile::peek(&candidate.log.path, &self.target(candidate))?;
+        let mut planned = report(candidate, RunStatus::Planned, Vec::new());
+        let (log, files) = (&candidate.log.path, self.files(candidate));
+        let ledger = LedgerFile::peek(log, &self.target(candidate))?;
+        if !ledger.as_ref().is_some_and(|ledger| ledger.whole) {
+            planned.notices = Named::by(log, &files)?.obstacles(&files, candidate.terms.finish);
+        }
         Ok(match ledger {
             Some(ledger) => {
                 RunReport { receipt: Receipt::of(&ledger), ..self.named(planned, &ledger) }

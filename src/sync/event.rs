@@ -64,7 +64,8 @@ pub enum Event<'a> {
         what: &'a str,
         /// What it was answered.
         why: &'a str,
-        /// How long that is waited for.
+        /// How long that is waited for; in JSON in seconds.
+        #[serde(serialize_with = "in_seconds")]
         time: Duration,
     },
     /// Something that a person should know and that stops nothing.
@@ -77,4 +78,8 @@ pub enum Event<'a> {
         /// What became of it.
         report: &'a RunReport,
     },
+}
+
+fn in_seconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(time.as_secs_f64())
 }

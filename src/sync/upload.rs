@@ -263,7 +263,7 @@ impl Upload<'_> {
 }
 
 /// What is said of damage that was passed over.
-fn damage(gaps: &GapReport) -> String {
+pub(super) fn damage(gaps: &GapReport) -> String {
     let first = gaps.gaps().first().map_or(0, |gap| gap.offset);
     let what =
         if gaps.bytes() == 1 { "1 byte holds" } else { &format!("{} bytes hold", gaps.bytes()) };

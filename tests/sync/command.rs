@@ -149,6 +149,61 @@ fn what_could_be_done_counts_in_a_dry_run_too() {
 }
 
 #[test]
+fn a_dry_run_says_what_would_keep_an_upload_from_being_whole() {
+    let scene = Scene::new();
+    let log = scene.fixture("media");
+    let image = std::fs::read_dir(log.with_file_name("files/media/images")).unwrap().next();
+    std::fs::remove_file(image.unwrap().unwrap().path()).unwrap();
+    let mut bytes = std::fs::read(&log).unwrap();
+    let (middle, end) = (bytes.len() / 2, bytes.len() - 3);
+    bytes[middle] ^= 1;
+    bytes.truncate(end);
+    std::fs::write(&log, bytes).unwrap();
+    let (code, _, err) = run(&scene, &["sync", "--dry-run", "wandb"]);
+    assert_eq!(code, 0, "{err}");
+    for told in ["the log is damaged at byte", "the log has no end", "and not there"] {
+        assert!(err.contains(told), "{told}: {err}");
+    }
+    assert!(err.lines().all(|line| line.contains(": note: ")), "{err}");
+}
+
+#[test]
+fn several_logs_are_counted_at_the_end() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 1);
+    scene.run("r2", 1);
+    let copy = log.with_file_name("run-other.wandb");
+    std::fs::write(&copy, b"no log at all").unwrap();
+    let (code, _, err) = run(&scene, &["sync", "wandb"]);
+    assert_eq!(code, 3, "{err}");
+    let last = err.lines().last();
+    assert_eq!(last, Some("wandb-offline: 3 logs: 2 synced, 1 failed"));
+}
+
+#[test]
+fn a_server_that_is_away_is_told_once_and_not_for_each_run() {
+    let scene = Scene::new();
+    for id in ["r1", "r2", "r3", "r4"] {
+        scene.run(id, 1);
+    }
+    for _ in 0..4 {
+        scene.server.inject(Fault::status(503));
+    }
+    let (code, _, err) = run(&scene, &["sync", "wandb"]);
+    assert_eq!((code, err.matches("trying again").count()), (0, 1), "{err}");
+    let (code, out, _) = {
+        scene.server.inject(Fault::status(503));
+        run(&scene, &["sync", "wandb", "--include-synced", "--repair", "--json"])
+    };
+    assert_eq!(code, 0, "{out}");
+    let waits = out.lines().filter(|line| line.contains("\"event\":\"waiting\""));
+    let waits = waits.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let times: Vec<f64> = waits.map(|wait| wait["time"].as_f64().unwrap()).collect();
+    assert!(matches!(times[..], [time] if time > 0.0), "in seconds: {times:?}");
+    assert_eq!(run(&scene, &["sync", "-n", "0", "wandb"]).0, 2);
+}
+
+#[test]
 fn where_nothing_is_stored_the_code_says_failed() {
     let scene = Scene::new();
     let log = scene.run("r1", 3);

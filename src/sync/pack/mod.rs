@@ -40,6 +40,7 @@ mod read;
 mod report;
 mod write;
 
+pub(super) use named::Named;
 pub use read::sync_pack;
 pub(super) use read::{Packed, PackedLogs, is_packed};
 pub use report::{PackReport, PackStatus, PackedFile, PackedRun};

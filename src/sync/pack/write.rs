@@ -1,7 +1,7 @@
 //! Packing.
 
 use super::contents::{Contents, Index};
-use super::named::Named;
+use super::named::{Named, name};
 use super::objects::{Objects, extend};
 use super::report::{PackReport, PackStatus, PackedFile, PackedRun};
 use super::{LOCK, PackedLogs, lock, refuse_links};
@@ -12,8 +12,8 @@ use crate::sync::ledger::{Ledger, LogMark, replace};
 use crate::sync::local::LocalFiles;
 use crate::sync::options::SyncOptions;
 use crate::sync::paths::{Candidate, Selection, select};
-use crate::sync::plan::{LocalFile, Unreadable, is_generated};
-use crate::sync::report::{FileReport, FileStatus, RunStatus};
+use crate::sync::plan::LocalFile;
+use crate::sync::report::RunStatus;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -128,7 +128,10 @@ fn pack_run(
     let files = LocalFiles::new(candidate.log.dir(), options);
     let named = Named::by(log, &files)?;
     let (dir, before) = place(pack, log)?;
-    let found = find(&files, &named, before.as_ref(), run);
+    let is_packed =
+        |file: &LocalFile| before.as_ref().is_some_and(|known| known.get(file).is_some());
+    let (found, missing) = named.located(&files, is_packed);
+    run.problems.extend(missing);
     run.log_bytes = named.length;
     run.packed = Some(dir.clone());
     if options.dry_run {
@@ -200,31 +203,6 @@ fn place(pack: &Path, log: &Path) -> Result<(PathBuf, Option<Contents>)> {
     }
 }
 
-/// Where the files are that a log names. What is not there and was before stays as it was.
-fn find(
-    files: &LocalFiles,
-    named: &Named,
-    before: Option<&Contents>,
-    run: &mut PackedRun,
-) -> Vec<(LocalFile, PathBuf)> {
-    let mut found = Vec::new();
-    for file in &named.files {
-        match files.find(file) {
-            Ok(path) => found.push((file.clone(), path)),
-            Err(Unreadable::Missing)
-                if is_generated(name(file)) || before.is_some_and(|c| c.get(file).is_some()) => {}
-            Err(why @ Unreadable::Missing) if matches!(file, LocalFile::Staged(_)) => {
-                run.problems.push(why.reason(&format!("{} of an artifact", name(file))));
-            }
-            Err(why) => {
-                let (name, status) = (name(file).to_owned(), FileStatus::from(why));
-                run.problems.extend(FileReport { name, size: None, md5: None, status }.problem());
-            }
-        }
-    }
-    found
-}
-
 /// Puts the ledgers beside a log into the pack, unless those there have come further.
 fn bring_notes(log: &Path, packed: &Path) -> Result<()> {
     let dir = parent(log);
@@ -278,12 +256,4 @@ fn packed_file(name: &str, size: u64) -> PackedFile {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// The name or path that the log has.
-fn name(file: &LocalFile) -> &str {
-    match file {
-        LocalFile::Run(name) | LocalFile::Staged(name) => name,
-        LocalFile::Console => "output.log",
-    }
 }

@@ -12,6 +12,7 @@ use official::Official;
 use patterns::expanded;
 use progress::Progress;
 use std::io::{IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,8 @@ use wandb_offline::{Error, Result};
 #[command(after_help = AFTER, group = clap::ArgGroup::new("follow").args(["live", "watch"]).multiple(true))]
 pub(crate) struct Args {
     /// The runs: logs, run directories, or directories of runs, all of which are meant; also patterns such as
-    /// 'wandb/offline-run-*' or '**/*.wandb', which are expanded once. Without any, ./wandb.
+    /// 'wandb/offline-run-*' or '**/*.wandb', which are expanded once. Without any, ./wandb, once that is confirmed
+    /// at a terminal or by --yes.
     paths: Vec<PathBuf>,
     /// Upload nothing and pack the runs into this directory, which --from uploads, say on a machine that reaches
     /// the server. Given again it adds what is new. The options for what is sent are packed, too.
@@ -100,7 +102,7 @@ pub(crate) struct Args {
     yes: bool,
     /// How many runs go at a time. By default 64, or 512 if they are followed.
     #[arg(short = 'n', long, value_name = "N")]
-    runs_at_once: Option<usize>,
+    runs_at_once: Option<NonZeroUsize>,
     /// Follow logs that are still being written, and upload what is added, until every run has ended.
     #[arg(long, conflicts_with_all = ["dry_run", "to", "from"])]
     live: bool,
@@ -200,7 +202,7 @@ impl Args {
         options.dry_run = self.dry_run;
         options.live = self.live()?;
         let followed = if options.live.is_some() { FOLLOWED_AT_ONCE } else { options.runs_at_once };
-        options.runs_at_once = self.runs_at_once.unwrap_or(followed);
+        options.runs_at_once = self.runs_at_once.map_or(followed, NonZeroUsize::get);
         Ok(options)
     }
 
@@ -287,11 +289,12 @@ Examples:
   WANDB_BASE_URL=https://wandb.example.org wandb-offline sync wandb
 
 Exit codes:
-  0  everything is stored, or was before; with --to: is packed
-  1  nothing is stored, or packed
+  0  everything is stored, or was before
+  1  nothing is stored
   2  wrong usage, or no key
   3  stored in part: a log is damaged, a run has no end, or something failed; run it again
-     with --to: packed in part; with --dry-run: something that was named cannot be uploaded";
+With --to the same of packing. With --dry-run 3 says that something that was named cannot be uploaded.
+Interrupted, a sync ends with what is stored by then: 3, or 1 if that is nothing.";
 
 /// Runs that are followed wait most of their time.
 const FOLLOWED_AT_ONCE: usize = 512;

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-use wandb_offline::sync::{Event, RunStatus};
+use std::time::{Duration, Instant};
+use wandb_offline::sync::{Event, RunReport, RunStatus};
 use wandb_offline::{Error, Result};
 
 /// Tells of events, from several threads.
@@ -20,6 +20,9 @@ pub(super) struct Progress {
     verbose: bool,
     server: String,
     lines: Option<Lines>,
+    ends: Mutex<Ends>,
+    /// When it was last told of each host that it is waited for.
+    waits: Mutex<HashMap<String, Instant>>,
     /// Why something could not be printed.
     failed: Mutex<Option<Error>>,
 }
@@ -27,7 +30,8 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(json: bool, verbose: bool, server: &str) -> Self {
         let lines = (!json && std::io::stderr().is_terminal()).then(Lines::new);
-        Self { json, verbose, server: server.to_owned(), lines, failed: Mutex::default() }
+        let (ends, waits, failed) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { json, verbose, server: server.to_owned(), lines, ends, waits, failed }
     }
 
     /// Tells what happens: receipts on stdout and the rest on stderr, or all as lines of JSON on stdout.
@@ -51,9 +55,11 @@ impl Progress {
             }
             Event::Waiting { log, host, what, why, time } => {
                 let (log, seconds) = (log.display(), time.as_secs_f64());
-                self.say(&format!(
-                    "{log}: {what} at {host}: {why}; trying again in {seconds:.1} s"
-                ));
+                if self.verbose || self.is_news(host) {
+                    self.say(&format!(
+                        "{log}: {what} at {host}: {why}; trying again in {seconds:.1} s"
+                    ));
+                }
             }
             Event::Remark { text } => self.say(&format!("warning: {text}")),
             Event::Ended { report } => {
@@ -66,9 +72,21 @@ impl Progress {
                     self.say(&format!("{}: note: {notice}", report.log.display()));
                 }
                 self.put(|| print(&receipt(report, &self.server, self.verbose)));
+                self.ends.lock().unwrap_or_else(PoisonError::into_inner).add(report);
             }
             _ => {}
         }
+    }
+
+    /// Whether nothing was told of a host for a while: when it is away, all runs wait for it.
+    fn is_news(&self, host: &str) -> bool {
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let told = waits.get(host).is_some_and(|then| now.duration_since(*then) < QUIET);
+        if !told {
+            waits.insert(host.to_owned(), now);
+        }
+        !told
     }
 
     /// A line that stays, above those that change.
@@ -97,8 +115,42 @@ impl Progress {
             // A terminal that is gone needs no cleaning.
             let _ = lines.all.clear();
         }
+        let ends = self.ends.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(total) = ends.total().filter(|_| !self.json) {
+            complain(PROGRAM, &total);
+        }
         let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         failed.map_or(Ok(()), Err)
+    }
+}
+
+/// How the logs ended, each as it did last.
+#[derive(Default)]
+struct Ends(HashMap<PathBuf, RunStatus>);
+
+impl Ends {
+    fn add(&mut self, report: &RunReport) {
+        self.0.insert(report.log.clone(), report.status);
+    }
+
+    /// A line for all, where there are several.
+    fn total(&self) -> Option<String> {
+        let of = |statuses: &[RunStatus], what: &str| {
+            let n = self.0.values().filter(|status| statuses.contains(status)).count();
+            (n > 0).then(|| format!("{n} {what}"))
+        };
+        let parts = [
+            of(&[RunStatus::Synced], "synced"),
+            of(&[RunStatus::Already], "synced before"),
+            of(&[RunStatus::Planned], "would be synced"),
+            of(&[RunStatus::Open], "left open"),
+            of(&[RunStatus::Partly], "synced in part"),
+            of(&[RunStatus::Failed], "failed"),
+            of(&[RunStatus::Skipped], "left out"),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let logs = count(self.0.len() as u64, "log");
+        (self.0.len() > 1).then(|| format!("{logs}: {}", parts.join(", ")))
     }
 }
 
@@ -168,6 +220,9 @@ fn name(log: &Path) -> String {
     let name = log.parent().and_then(Path::file_name).or_else(|| log.file_name());
     shown(&name.unwrap_or_default().to_string_lossy())
 }
+
+/// So long nothing more is told of a host that is waited for.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Runs that have a line of their own; the others are in the total.
 const LINES: usize = 16;
