@@ -226,7 +226,16 @@ fn claims_that_lie_across_each_other_cost_no_more_than_their_bytes() {
     let mut sound = Vec::new();
     tfrecord::encode(b"", &mut sound);
     let mixed = [&sound[..], &claim].concat().repeat(150_000);
-    for (bytes, records) in [(claims, 0), (mixed, 150_000)] {
+    // Damaged records that end in the file, and a damaged one full of claims that do not.
+    let followed = [&mixed[..], &vec![1; 1 << 22]].concat();
+    let within = [
+        &forged_header(1 << 22)[..],
+        &forged_header(1 << 22).repeat(200_000),
+        &forged_header(8),
+        &vec![1; 4 << 20],
+    ];
+    let files = [(claims, 0), (mixed, 150_000), (followed, 150_000), (within.concat(), 0)];
+    for (bytes, records) in files {
         let streamed = EventReader::options().lenient(true).read_from(&bytes[..]);
         assert_eq!(records_of(streamed), records);
         let sliced = EventReader::options().lenient(true).read_slice(&bytes);

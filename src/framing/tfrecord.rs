@@ -100,6 +100,8 @@ impl TfRecordDecoder {
         self.suspect = None;
         if computed != footer {
             let kind = FaultKind::DataChecksum { stored: footer, computed };
+            // Whatever else claims these bytes does not have them walked again.
+            self.marks.walk(window, record, payload.end);
             if !self.suspects {
                 return self.step_over(window, whole, kind, at_end);
             }
