@@ -67,6 +67,7 @@ pub mod api;
 mod audit;
 mod budget;
 mod caught;
+mod conceal;
 mod copies;
 mod driver;
 mod event;

@@ -5,6 +5,7 @@ use super::settings::Settings;
 use super::url::{host_and_port, is_loopback, netloc};
 use crate::error::Result;
 use crate::writer::environ::Environ;
+use std::net::IpAddr;
 
 /// Proxies, and what is reached without one.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +16,8 @@ pub struct Proxies {
     /// The proxy's URL for requests to `https://`.
     pub https: Option<Secret>,
     /// Hosts that are reached without, in the form of `NO_PROXY`: names, which mean all hosts below them, too, and
-    /// addresses, each with or without a port, with commas between them; or `*`.
+    /// addresses, each with or without a port, or ranges of addresses such as `10.0.0.0/8`, with commas between
+    /// them; or `*`.
     pub except: String,
 }
 
@@ -50,7 +52,8 @@ impl Proxies {
         let entries = self.except.split([',', ' ']).filter(|entry| !entry.is_empty());
         entries.map(host_and_port).any(|(name, wanted)| {
             let name = name.trim_start_matches("*.").trim_start_matches('.');
-            wanted.is_none_or(|wanted| wanted == port) && (name == "*" || is_below(host, name))
+            let named = name == "*" || is_below(host, name) || is_within(host, name);
+            named && wanted.is_none_or(|wanted| wanted == port)
         })
     }
 }
@@ -59,6 +62,21 @@ impl Proxies {
 fn is_below(host: &str, name: &str) -> bool {
     let (host, name) = (host.to_ascii_lowercase(), name.to_ascii_lowercase());
     host.strip_suffix(&name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Whether a host is an address in this range, which is given by its beginning and how many bits of it count.
+fn is_within(host: &str, range: &str) -> bool {
+    let Some((start, bits)) = range.split_once('/') else { return false };
+    let other_bits = |width: u32| width.checked_sub(bits.parse().ok()?);
+    match (host.parse(), start.parse()) {
+        (Ok(IpAddr::V4(host)), Ok(IpAddr::V4(start))) => other_bits(32).is_some_and(|bits| {
+            (u32::from(host) ^ u32::from(start)).checked_shr(bits).unwrap_or(0) == 0
+        }),
+        (Ok(IpAddr::V6(host)), Ok(IpAddr::V6(start))) => other_bits(128).is_some_and(|bits| {
+            (u128::from(host) ^ u128::from(start)).checked_shr(bits).unwrap_or(0) == 0
+        }),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +106,13 @@ mod tests {
             ("10.0.0.7", "https://10.0.0.7:9", None),
             ("fd00::7", "https://[fd00::7]:9", None),
             ("[fd00::7]:9", "https://[fd00::7]:9", None),
+            ("10.0.0.0/8", "https://10.255.0.7", None),
+            ("10.0.0.0/8", "https://11.0.0.7", url("http://b")),
+            ("10.0.0.0/8", "https://h10.0.0.7", url("http://b")),
+            ("0.0.0.0/0", "https://11.0.0.7", None),
+            ("10.0.0.0/33", "https://10.0.0.7", url("http://b")),
+            ("fd00::/8", "https://[fd12::7]", None),
+            ("fd00::/8", "https://[fe80::7]", url("http://b")),
         ] {
             proxies.except = except.to_owned();
             assert_eq!(proxies.of(to), proxy.as_ref(), "{except:?} {to}");
