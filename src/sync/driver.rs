@@ -2,7 +2,7 @@
 
 use super::caught::caught;
 use super::event::Event;
-use super::ledger::{Ledger, LedgerFile, LogMark};
+use super::ledger::{Ledger, LedgerFile, LogMark, ledgers};
 use super::local::LocalFiles;
 use super::options::{Live, Stop, SyncOptions, Terms};
 use super::pack::{Named, PackedLogs};
@@ -158,12 +158,7 @@ impl Session<'_> {
             if !ledger.log.fits(log)? {
                 return Err(Error::misuse(OTHER_LOG).at(log));
             }
-            if ledger.whole
-                && ledger.stored == candidate.log.size
-                && (ledger.complete.is_some()
-                    || goes_on
-                    || (!candidate.terms.finish && is_quiet(log, follow)))
-            {
+            if self.is_stored(candidate, ledger, course) {
                 return Ok((self.stored_before(candidate, ledger, goes_on), ledger.ends()));
             }
         }
@@ -174,9 +169,10 @@ impl Session<'_> {
         if !salvage && follow.is_none() {
             check_sound(log)?;
         }
+        let was_ended = was_ended(candidate, ledger.as_ref());
         let options = PlanOptions {
             overrides,
-            finish: (finish && !goes_on).then_some(1),
+            finish: ((finish || was_ended) && !goes_on).then_some(1),
             continues: behind.is_some() || append,
             at_least: behind.unwrap_or_default(),
             live: follow.map(|live| live.pace),
@@ -186,6 +182,7 @@ impl Session<'_> {
         };
         let mut fresh = ledger.unwrap_or_default();
         fresh.server.clone_from(&self.server.base);
+        fresh.was_ended = was_ended;
         fresh.log = if fresh.log.length == 0 { LogMark::of(log)? } else { fresh.log };
         let (mut plan, mut told) = (Plan::new(options, Some(fresh)), false);
         loop {
@@ -207,6 +204,18 @@ impl Session<'_> {
             }
             (plan, told) = (run.plan.again(), run.told);
         }
+    }
+
+    /// Whether there is nothing to send of a log: all of it is stored, and its run has ended or is still as it was left.
+    fn is_stored(&self, candidate: &Candidate, ledger: &Ledger, course: Course) -> bool {
+        let is_unchanged = || {
+            !candidate.terms.finish
+                && is_quiet(&candidate.log.path, course.follow)
+                && !self.has_changed_files(candidate, ledger)
+        };
+        ledger.whole
+            && ledger.stored == candidate.log.size
+            && (ledger.complete.is_some() || course.goes_on || is_unchanged())
     }
 
     /// The files of a log.
@@ -262,6 +271,12 @@ fn check_sound(log: &Path) -> Result<()> {
         record.decode()?;
     }
     Ok(())
+}
+
+/// Whether the run of a log was ended before: whoever marked it without a ledger has done so.
+fn was_ended(candidate: &Candidate, ledger: Option<&Ledger>) -> bool {
+    let Candidate { log, .. } = candidate;
+    ledger.map_or_else(|| log.synced && ledgers(&log.path).is_empty(), |ledger| ledger.was_ended)
 }
 
 /// Whether nobody writes to a log, as far as that can be told.

@@ -51,6 +51,9 @@ pub struct Ledger {
     pub alerts: u64,
     /// The server was told that the run has ended, and how.
     pub complete: Option<i32>,
+    /// The server was told that before there was this ledger, or before its lines were looked for again: a log that
+    /// has no end is ended as crashed once more.
+    pub was_ended: bool,
     /// How long the log was, in bytes, when all of its lines were stored; 0 before.
     pub stored: u64,
     /// Files, artifacts and alerts were stored as well then, and nothing had to be left out.
@@ -174,6 +177,13 @@ pub struct ArtifactMark {
     pub files: u64,
     /// The size of them all in bytes.
     pub size: u64,
+}
+
+impl FileMark {
+    /// Whether the two are of the same content.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (&self.md5, self.size) == (&other.md5, other.size)
+    }
 }
 
 impl LogMark {

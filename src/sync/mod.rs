@@ -18,7 +18,9 @@
 //!   the log that another sync sent are found by the last of them, told, and not sent again.
 //! - Of logs that are one, under several names or as copies, the one that has most is uploaded.
 //! - A log is marked as synced (`<log>.synced`, as the official client does it) only when the server has
-//!   acknowledged all of it, every file and artifact included.
+//!   acknowledged all of it, every file and artifact included. The mark is taken away, whoever made it, when a
+//!   [repair](SyncOptions::repair) finds that something is lacking, until that is sent.
+//! - Another client that marks a log without an end has ended its run, and that is told again if it is uploaded again.
 //! - A receipt counts what the server has acknowledged, and nothing else; of a run that is there already it is
 //!   that of the [`Ledger`](ledger::Ledger). What becomes of each file and artifact is an [`Event`] at once.
 //! - Lines that were uploaded are known by a check sum of their records. If the log has others by now, because damage

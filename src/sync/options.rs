@@ -27,7 +27,7 @@ pub struct SyncOptions {
     /// Ask the server what it has, and compare: of logs that are marked as synced, and send nothing; of others
     /// after they are uploaded.
     pub audit: bool,
-    /// Send what the server turns out not to have.
+    /// Send what the server turns out not to have, and files that have changed since they were stored.
     pub repair: bool,
     /// Follow logs that are still being written, until their runs end.
     pub live: Option<Live>,

@@ -286,17 +286,31 @@ pub(super) fn mark_stored(report: &mut RunReport) {
 
 /// Marks a log as synced, as the official client does.
 fn mark(log: &Path) -> Result<()> {
-    let path = noted_beside(log, ".synced");
+    let path = noted_beside(log, SYNCED);
     if path.exists() {
         return Ok(());
     }
     std::fs::write(&path, b"").map_err(|error| Error::io("write", &path, error))
 }
 
+/// Takes the mark away from a log of which the server lacks something, whoever made it.
+pub(super) fn unmark(log: &Path) -> Result<()> {
+    let path = noted_beside(log, SYNCED);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("remove", &path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The starting step that a sync noted, if that can be read.
 pub(super) fn noted_step(log: &Path) -> Option<i64> {
     starting_step(log).ok().flatten()
 }
+
+/// What the name of a log's mark ends in.
+const SYNCED: &str = ".synced";
 
 /// What helps with a damaged log.
 const DOCTOR: &str = "`wandb-offline verify` says more, and `recover` makes a sound copy";

@@ -187,7 +187,7 @@ fn a_run_that_is_not_there_is_not_stored() {
     let report = scene.audited();
     assert_eq!(only(&report).status, RunStatus::Failed, "{report:?}");
     assert!(!report.has_stored() && only(&report).receipt.rows == 0);
-    assert!(only(&report).problems[0].contains("no such run"), "{report:?}");
+    assert!(only(&report).problems[0].ends_with("no such run; --repair uploads it"), "{report:?}");
     assert_eq!(only(&scene.repaired()).status, RunStatus::Synced);
     scene.has_rows(5);
 }
@@ -257,7 +257,7 @@ fn a_run_that_was_sent_has_not_failed_because_the_server_cannot_be_asked() {
 impl Scene {
     /// Compares all runs; of the server nothing is asked but what it has.
     #[track_caller]
-    fn audited(&self) -> SyncReport {
+    pub(super) fn audited(&self) -> SyncReport {
         self.audited_of(&self.root())
     }
 
@@ -282,7 +282,7 @@ impl Scene {
 }
 
 /// The marks as the official client leaves them: no ledger.
-fn by_another_client(log: &Path) {
+pub(super) fn by_another_client(log: &Path) {
     std::fs::remove_file(ledger(log)).unwrap();
 }
 
@@ -291,17 +291,17 @@ fn has_ledger(log: &Path) -> bool {
     files.any(|entry| entry.unwrap().path().extension().is_some_and(|found| found == "sync"))
 }
 
-fn run_of(state: &mut State) -> &mut Run {
+pub(super) fn run_of(state: &mut State) -> &mut Run {
     state.runs.values_mut().next().unwrap()
 }
 
 /// The lines of the history, by number.
-fn lines(run: &mut Run) -> &mut std::collections::BTreeMap<u64, String> {
+pub(super) fn lines(run: &mut Run) -> &mut std::collections::BTreeMap<u64, String> {
     run.streams.get_mut("wandb-history.jsonl").unwrap()
 }
 
 /// What was found to be other than in the log.
-fn wrong(run: &RunReport) -> Vec<&str> {
+pub(super) fn wrong(run: &RunReport) -> Vec<&str> {
     let wrong = run.checks.iter().filter(|check| check.agrees == Some(false));
     wrong.map(|check| check.what).collect()
 }

@@ -237,8 +237,23 @@ fn an_audit_says_what_the_server_lacks_and_a_repair_sends_it() {
     let (code, out, _) = run(&scene, &["sync", "--repair", "wandb"]);
     assert_eq!(code, 0, "{out}");
     assert!(out.contains("  audit: rows: as the log has it\n"), "{out}");
-    assert!(out.contains("  audit: the end: not told by the server\n"), "{out}");
+    assert!(out.contains("  audit: the end: not told by the server, so not checked\n"), "{out}");
     scene.has_rows(3);
+}
+
+#[test]
+fn files_that_the_server_does_not_tell_of_are_not_counted() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 3);
+    assert_eq!(run(&scene, &["sync", "wandb"]).0, 0);
+    std::fs::remove_file(super::ledger(&log)).unwrap();
+    let counted = "3 rows to step 2, 0 system samples, 0 console lines, ";
+    let (code, out, err) = run(&scene, &["sync", "--audit", "wandb"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains(&format!("{counted}3 files with ")), "{out}");
+    scene.server.inject(Fault::status(400).body_has("RunFiles"));
+    let (_, out, _) = run(&scene, &["sync", "--audit", "wandb"]);
+    assert!(out.contains(&format!("{counted}0 artifacts\n")), "{out}");
 }
 
 #[test]
@@ -252,7 +267,8 @@ fn another_machines_rows_are_told_on_stderr_and_in_json() {
         let mut args = vec!["sync", "wandb", "--include-synced"];
         args.extend(json.then_some("--json"));
         let (code, out, err) = run(&scene, &args);
-        let notice = "another sync had put 3 of this log's rows on the server already";
+        let notice = "the server already had 3 of these rows, which are not sent again (another machine sent \
+                      them, or the ledger was lost)";
         let told = if json {
             format!("\"notices\":[\"{notice}\"]")
         } else {

@@ -15,6 +15,7 @@ mod hostile;
 mod interrupted;
 #[cfg(feature = "cli")]
 mod killed;
+mod lacking;
 mod live;
 mod others;
 mod packs;

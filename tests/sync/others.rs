@@ -112,7 +112,7 @@ fn a_run_is_ended_at_once_also_if_a_copy_that_had_more_was_uploaded_in_between()
 
     let report = scene.sync_as(&finishing());
     assert_eq!(only(&report).status, RunStatus::Synced, "{report:?}");
-    assert!(only(&report).notices[0].contains("of this log's rows"), "{report:?}");
+    assert!(only(&report).notices[0].contains(" of these rows"), "{report:?}");
     scene.has_rows(had as u64);
     let state = scene.server.state();
     assert_eq!((state.run().complete, state.run().exit_code), (true, Some(1)));
@@ -127,7 +127,8 @@ fn rows_that_another_machine_sent_are_told_and_not_sent_again() {
     assert!(scene.sync().is_complete());
     let report = scene.sync_paths(&[elsewhere], &SyncOptions::default(), &Stop::new());
     assert_eq!(only(&report).status, RunStatus::Synced, "{report:?}");
-    let notice = "another sync had put 5 of this log's rows on the server already";
+    let notice = "the server already had 5 of these rows, which are not sent again (another machine sent \
+                  them, or the ledger was lost)";
     assert_eq!(only(&report).notices, [notice]);
     scene.has_rows(5);
     let counts = scene.server.state().run().counts.clone();
@@ -149,7 +150,7 @@ fn a_part_that_another_machine_sent_is_not_sent_behind_itself() {
 #[test]
 fn another_sync_of_the_log_is_told_whenever_it_comes_in_between() {
     let moments: [(RequestKind, &str); 2] = [
-        (RequestKind::GraphQl("UpsertBucket"), "had put 26 of this log's rows"),
+        (RequestKind::GraphQl("UpsertBucket"), "already had 26 of these rows"),
         (RequestKind::FileStream, "another sync is uploading this run at the same time"),
     ];
     for (moment, told) in moments {

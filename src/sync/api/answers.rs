@@ -249,6 +249,21 @@ pub(crate) fn committed_version(answer: &Answer) -> Result<Option<u64>, String> 
     Ok(artifact.and_then(|artifact| u64::try_from(artifact.version?).ok()))
 }
 
+/// The server's id of an artifact whose client id was asked for; `None` if it knows of none.
+pub(crate) fn mapped_id(answer: &Answer) -> Result<Option<String>, String> {
+    #[derive(Deserialize)]
+    struct Data {
+        #[serde(rename = "clientIDMapping")]
+        mapping: Option<Mapping>,
+    }
+    #[derive(Deserialize)]
+    struct Mapping {
+        #[serde(rename = "serverID")]
+        id: String,
+    }
+    Ok(read::<Data>(answer)?.mapping.map(|mapping| mapping.id))
+}
+
 /// The manifest of an artifact: its id, and where its text goes.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Manifest {

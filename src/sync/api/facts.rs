@@ -45,7 +45,7 @@ pub(crate) fn run_state(answer: &Answer) -> Option<String> {
 /// What the server tells of a file.
 #[derive(Clone, Debug)]
 pub(crate) struct FileFacts {
-    size: Option<u64>,
+    pub(crate) size: Option<u64>,
     md5: Option<String>,
 }
 

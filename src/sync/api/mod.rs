@@ -16,7 +16,7 @@ mod graphql;
 mod reply;
 
 pub(crate) use answers::{
-    Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, committed_version,
+    Bucket, CreatedArtifact, CreatedFile, Manifest, RunFiles, Tail, committed_version, mapped_id,
 };
 pub(crate) use facts::{FileFacts, artifact, owner, run_files, run_state};
 pub(crate) use graphql::{Operation, operations};

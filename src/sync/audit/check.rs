@@ -2,11 +2,9 @@
 
 use super::expected::Expected;
 use crate::json::Value;
-use crate::sync::api::{FileFacts, Tail};
-use crate::sync::ledger::FileMark;
+use crate::sync::api::Tail;
 use crate::sync::plan::is_same;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// Something that was compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,13 +35,18 @@ impl Check {
 
     /// Something that the server does not tell.
     pub(super) fn not_told(what: &'static str, log: String) -> Self {
-        Self { what, log, server: "not told by the server".to_owned(), agrees: None }
+        Self {
+            what,
+            log,
+            server: "not told by the server, so not checked".to_owned(),
+            agrees: None,
+        }
     }
 
     /// The run is not there.
     pub(super) fn missing(rows: u64) -> Self {
         let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
-        Self::new("the run", rows, "no such run".to_owned(), false)
+        Self::new("the run", rows, "no such run; --repair uploads it".to_owned(), false)
     }
 
     /// The number of lines of a stream: those up to the end of the log, and as many more as other parts of the run
@@ -102,53 +105,14 @@ impl Check {
         Self::new("the end", log, found, agrees)
     }
 
-    /// The files; of those whose content is not known here the names count.
-    pub(super) fn files(
-        wanted: &BTreeMap<String, Option<FileMark>>,
-        found: Option<&BTreeMap<String, FileFacts>>,
-    ) -> (Option<Self>, Vec<String>) {
-        let log = match wanted.len() {
-            0 => return (None, Vec::new()),
-            1 => "1 file".to_owned(),
-            count => format!("{count} files"),
-        };
-        let Some(found) = found else {
-            return (Some(Self::not_told("files", log)), Vec::new());
-        };
-        let (mut lost, mut told) = (Vec::new(), Vec::new());
-        for (name, mark) in wanted {
-            let what = match (found.get(name), mark) {
-                (None, _) => "not",
-                (Some(facts), Some(mark)) if !facts.fit(mark) => "another",
-                _ => continue,
-            };
-            lost.push(name.clone());
-            told.push(format!("{what} {name:?}"));
+    /// So many files or artifacts: what is wrong with each, and whether the server tells.
+    pub(super) fn things(what: &'static str, log: String, wrong: &[String], is_told: bool) -> Self {
+        match wrong {
+            [] if is_told => Self::new(what, log.clone(), log, true),
+            [] => Self::not_told(what, log),
+            wrong => Self::new(what, log, listed(wrong), false),
         }
-        let server = if told.is_empty() { log.clone() } else { listed(&told) };
-        (Some(Self::new("files", log, server, told.is_empty())), lost)
     }
-
-    /// The artifacts of a log without a ledger, which alone knows what the server made of them.
-    pub(super) fn unknown_artifacts(count: u64) -> Option<Self> {
-        let server = "not asked for: no ledger says which they are".to_owned();
-        let check = Self::not_told("artifacts", artifacts(count));
-        (count > 0).then_some(Self { server, ..check })
-    }
-
-    /// The artifacts: what is wrong with each, if the server tells.
-    pub(super) fn artifacts(count: usize, wrong: Option<&[String]>) -> Option<Self> {
-        let log = artifacts(count as u64);
-        (count > 0).then_some(match wrong {
-            None => Self::not_told("artifacts", log),
-            Some([]) => Self::new("artifacts", log.clone(), log, true),
-            Some(wrong) => Self::new("artifacts", log, listed(wrong), false),
-        })
-    }
-}
-
-fn artifacts(count: u64) -> String {
-    if count == 1 { "1 artifact".to_owned() } else { format!("{count} artifacts") }
 }
 
 fn keys(count: usize) -> String {

@@ -3,9 +3,13 @@
 use crate::error::Result;
 use crate::json::Value;
 use crate::log::Reader;
+use crate::proto::wandb_internal::ArtifactRecord;
 use crate::record::RecordKind;
 use crate::run::RunState;
-use crate::sync::plan::{LONGEST_LINE, Rows, is_same, summary_line};
+use crate::sync::ledger::ArtifactMark;
+use crate::sync::plan::{LONGEST_LINE, Rows, artifact_key, artifact_mark, is_same, summary_line};
+use prost::Message;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What a log comes to.
@@ -22,10 +26,20 @@ pub(super) struct Expected {
     pub(super) exit_code: Option<i32>,
     /// The files that the log names.
     pub(super) files: Vec<String>,
-    pub(super) artifacts: u64,
+    /// The artifacts that it has, by what tells them apart.
+    pub(super) artifacts: BTreeMap<String, Logged>,
     pub(super) alerts: u64,
     /// The run was resumed.
     pub(super) resumes: bool,
+}
+
+/// An artifact of a log.
+#[derive(Clone, Debug)]
+pub(super) struct Logged {
+    pub(super) mark: ArtifactMark,
+    pub(super) client_id: String,
+    /// It is not to be committed: other logs add to it.
+    pub(super) stays_open: bool,
 }
 
 impl Expected {
@@ -56,18 +70,29 @@ impl Expected {
                     expected.last_row = Some(line.to_owned());
                 }
                 RecordKind::Stats if applied => *events += 1,
-                RecordKind::Artifact => expected.artifacts += 1,
+                RecordKind::Artifact => expected.artifacts.extend(logged(&body.message)),
                 RecordKind::Alert => expected.alerts += 1,
                 _ => {}
             }
         }
         *console = run.console().count();
         expected.last_step = rows.last_step();
-        expected.summary = summary_line(&run, rows.last_step(), starting_step);
+        expected.summary = summary_line(&run, rows.last_step());
         expected.config = run.config().clone();
         expected.exit_code = run.exit().map(|exit| exit.code);
         expected.files = run.files().iter().map(|file| file.path.clone()).collect();
         expected.resumes = run.info().run().is_some_and(|record| record.resume);
         Ok(expected)
     }
+}
+
+/// The artifact of a record, and what tells it from others of its run.
+fn logged(message: &[u8]) -> Option<(String, Logged)> {
+    let record = ArtifactRecord::decode(message).ok()?;
+    let logged = Logged {
+        mark: artifact_mark(&record),
+        client_id: record.client_id.clone(),
+        stays_open: !record.finalize,
+    };
+    Some((artifact_key(&record), logged))
 }

@@ -2,31 +2,30 @@
 //!
 //! A log that is marked as synced is compared first, and nothing is sent before that; so is one that the official
 //! client uploaded, which leaves no ledger. Compared is what the server tells: the numbers of lines, the last row,
-//! summary, config and end, and files and artifacts. What it does not tell is listed as such.
+//! summary, config and end, and files and artifacts. What it does not tell is listed as such. Wanted is what the log
+//! has, whatever the ledger knows of, and of files what they hold now.
 //!
 //! Where a log's lines are is in its ledger. Without one the server's last row is looked for in the log; if it is
 //! not there, the lines are taken to begin behind those of the part before, or at the beginning.
 
+mod artifacts;
 mod check;
 mod expected;
+mod files;
 
 pub use check::Check;
 
-use super::api::{
-    Answer, FileFacts, Operation, Tail, artifact, operations, owner, run_files, run_state,
-};
+use super::api::{Answer, Operation, Tail, operations, owner, run_state};
 use super::driver::{Course, OTHER_LOG, Session, explained, report};
-use super::ledger::{FileMark, Ledger, LedgerFile, LogMark, Place, Places};
-use super::local::measure;
+use super::ledger::{Ledger, LedgerFile, LogMark, Place, Places};
 use super::paths::{Candidate, parts_beside};
-use super::plan::{LocalFile, is_generated, tail_request};
-use super::report::{Receipt, RunReport, RunStatus};
-use super::upload::noted_step;
+use super::plan::tail_request;
+use super::report::{ArtifactReport, FileReport, Receipt, RunReport, RunStatus};
+use super::upload::{noted_step, unmark};
 use crate::error::{Error, Result};
 use crate::json::Value;
 use expected::Expected;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 /// What an audit found.
 struct Audit {
@@ -37,9 +36,17 @@ struct Audit {
     is_known: bool,
     /// Whether it can be told what of the log is there.
     is_clear: bool,
+    /// What became of the files and artifacts, as far as that is known.
+    files: Vec<FileReport>,
+    artifacts: Vec<ArtifactReport>,
 }
 
 impl Audit {
+    fn of(ledger: Ledger, is_known: bool) -> Self {
+        let (checks, files, artifacts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { checks, ledger, is_known, is_clear: true, files, artifacts }
+    }
+
     fn agrees(&self) -> bool {
         self.checks.iter().all(|check| check.agrees != Some(false))
     }
@@ -112,7 +119,8 @@ impl Session<'_> {
     /// The report on a log that was only compared.
     fn found(&self, candidate: &Candidate, audit: &Audit) -> RunReport {
         let report = report(candidate, RunStatus::Already, Vec::new());
-        let receipt = Receipt::of(&audit.ledger);
+        let (files, artifacts) = (audit.files.clone(), audit.artifacts.clone());
+        let receipt = Receipt { files, artifacts, ..Receipt::of(&audit.ledger) };
         RunReport { receipt, ..self.named(report, &audit.ledger) }
     }
 
@@ -149,17 +157,14 @@ impl Session<'_> {
         let answer = self.sender.send(log, &request).map_err(failed)?;
         let Some(tail) = Tail::of_any(&answer).map_err(failed)? else {
             let rows = Expected::of(log, ledger.starting_step, None)?.lines[0];
-            let ledger = Ledger { server: ledger.server, log: ledger.log, ..Ledger::default() };
-            return Ok(Audit {
-                checks: vec![Check::missing(rows)],
-                ledger,
-                is_known,
-                is_clear: true,
-            });
+            let was_ended = ledger.was_ended || ledger.complete.is_some();
+            let Ledger { server, log, .. } = ledger;
+            let ledger = Ledger { server, log, was_ended, ..Ledger::default() };
+            return Ok(Audit { checks: vec![Check::missing(rows)], ..Audit::of(ledger, is_known) });
         };
         let row = tail.last_rows().pop();
         let expected = Expected::of(log, ledger.starting_step, row.as_deref())?;
-        let mut audit = Audit { checks: Vec::new(), ledger, is_known, is_clear: true };
+        let mut audit = Audit::of(ledger, is_known);
         if let Some((entity, project)) = owner(&answer).filter(|_| !is_known) {
             (audit.ledger.entity, audit.ledger.project) = (entity, project);
         }
@@ -268,104 +273,6 @@ impl Session<'_> {
         audit.checks.push(check);
     }
 
-    /// Compares the files; of a part that others came after, which may have replaced them, only the names.
-    fn compare_files(
-        &self,
-        audit: &mut Audit,
-        expected: &Expected,
-        candidate: &Candidate,
-        is_last: bool,
-    ) {
-        let mut wanted: BTreeMap<_, _> = match audit.is_known {
-            true => {
-                let files = audit.ledger.files.iter();
-                files.map(|(name, mark)| (name.clone(), Some(mark.clone()))).collect()
-            }
-            false => self.local(expected, candidate),
-        };
-        if !is_last {
-            wanted.values_mut().for_each(|mark| *mark = None);
-        }
-        let found = self.ask_for_files(&audit.ledger, candidate, &wanted);
-        let (check, lost) = Check::files(&wanted, found.as_ref());
-        audit.checks.extend(check);
-        if audit.is_known {
-            audit.ledger.files.retain(|name, _| !lost.contains(name));
-        } else if found.is_some() {
-            let there = wanted.into_iter().filter(|(name, _)| !lost.contains(name));
-            audit.ledger.files = there.filter_map(|(name, mark)| Some((name, mark?))).collect();
-        }
-    }
-
-    /// What the server has of some files; `None` if it does not tell.
-    fn ask_for_files(
-        &self,
-        ledger: &Ledger,
-        candidate: &Candidate,
-        wanted: &BTreeMap<String, Option<FileMark>>,
-    ) -> Option<BTreeMap<String, FileFacts>> {
-        let names: Vec<_> = wanted.keys().map(|name| Value::from(name.as_str())).collect();
-        let mut found = BTreeMap::new();
-        for names in names.chunks(FILES_AT_ONCE) {
-            let count = Value::Int(names.len() as i64);
-            let variables = [("names", Value::Array(names.to_vec())), ("first", count)];
-            let answer = self.ask_of(ledger, candidate, operations::RUN_FILES, variables)?;
-            found.extend(run_files(&answer)?);
-        }
-        Some(found)
-    }
-
-    /// The files that another client should have sent: those that the log names and are there.
-    fn local(
-        &self,
-        expected: &Expected,
-        candidate: &Candidate,
-    ) -> BTreeMap<String, Option<FileMark>> {
-        let files = self.files(candidate);
-        let named = expected.files.iter().filter_map(|name| {
-            let path = files.find(&LocalFile::Run(name.clone())).ok()?;
-            // What is made of the log anew is written otherwise by each client.
-            let mark = match is_generated(name) {
-                true => None,
-                false => {
-                    let found = measure(path).ok()?;
-                    Some(FileMark { md5: found.md5_hex(), size: found.size, told: true })
-                }
-            };
-            Some((name.clone(), mark))
-        });
-        named.collect()
-    }
-
-    fn compare_artifacts(&self, audit: &mut Audit, expected: &Expected, candidate: &Candidate) {
-        if !audit.is_known {
-            audit.checks.extend(Check::unknown_artifacts(expected.artifacts));
-            return;
-        }
-        let (mut wrong, mut lost) = (Some(Vec::new()), Vec::new());
-        for (key, mark) in &audit.ledger.artifacts {
-            let request =
-                operations::ARTIFACT.request(Value::from_iter([("id", Value::from(&*mark.id))]));
-            let answer = self.sender.send(&candidate.log.path, &request).ok();
-            let Some(facts) = answer.and_then(|answer| artifact(&answer)) else {
-                wrong = None;
-                break;
-            };
-            let state = facts.as_ref().map(|facts| facts.state.as_deref().unwrap_or(COMMITTED));
-            let digest = facts.as_ref().and_then(|facts| facts.digest.as_deref());
-            let what = match state {
-                None => format!("not {:?}", mark.name),
-                Some(COMMITTED) if digest.is_none_or(|digest| digest == mark.digest) => continue,
-                Some(COMMITTED) => format!("another {:?}", mark.name),
-                Some(state) => format!("{:?} as {state}", mark.name),
-            };
-            wrong.iter_mut().for_each(|wrong| wrong.push(what.clone()));
-            lost.push(key.clone());
-        }
-        audit.checks.extend(Check::artifacts(audit.ledger.artifacts.len(), wrong.as_deref()));
-        audit.ledger.artifacts.retain(|key, _| !lost.contains(key));
-    }
-
     /// Asks of a run what not every server tells.
     fn ask_of<const N: usize>(
         &self,
@@ -384,15 +291,18 @@ impl Session<'_> {
         self.sender.send(&candidate.log.path, &request).ok()
     }
 
-    /// Writes into the ledger what the server turned out to have, so that the rest is sent.
+    /// Writes into the ledger what the server turned out to have, so that the rest is sent. Until it is, the log is not
+    /// marked.
     fn correct(&self, candidate: &Candidate, audit: &Audit) -> Result<()> {
         let (file, _) = self.ledger(candidate)?;
-        let mut ledger = audit.ledger.clone();
+        let (mut ledger, is_marked) = (audit.ledger.clone(), candidate.log.synced);
         if !audit.is_known {
             ledger.log = LogMark::of(&candidate.log.path)?;
         }
+        ledger.was_ended |= if audit.is_known { ledger.complete.is_some() } else { is_marked };
         // Summary, config and end are told again.
         ledger.whole = false;
+        unmark(&candidate.log.path)?;
         file.save(&ledger, true)
     }
 }
@@ -449,9 +359,3 @@ const STREAMS: [&str; 3] = ["rows", "system samples", "console lines"];
 
 const UNCLEAR: &str = "nothing was repaired: no ledger says where the log's rows are, and the server's last row is none \
                        of them; upload the log as a run of its own with --id";
-
-/// Names in one question.
-const FILES_AT_ONCE: usize = 100;
-
-/// The state of an artifact that is all there.
-const COMMITTED: &str = "COMMITTED";

@@ -26,7 +26,7 @@ use std::collections::HashSet;
 
 pub(crate) use manifest::entries;
 pub(crate) use sending::part_length;
-pub(crate) use stage::staged_files;
+pub(crate) use stage::{key, mark, staged_files};
 
 /// The artifacts of a run on their way.
 #[derive(Debug, Default)]

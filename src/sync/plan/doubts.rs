@@ -203,10 +203,7 @@ impl Plan {
                  lines and system samples are is gone; give the log another id with --id to upload it anew"
             ));
         }
-        let who = match self.ledger.places {
-            Some(_) => "another sync, or one whose answer was lost,",
-            None => "another sync",
-        };
+        let is_known = self.ledger.places.is_some();
         let places = self.ledger.places.get_or_insert_with(|| {
             let history = Place { base, ..Place::default() };
             Places { history, ..Places::default() }
@@ -214,7 +211,13 @@ impl Plan {
         let known = places.history.acknowledged;
         places.history = Place { base, acknowledged: rows, crc32c: None };
         let more = rows.saturating_sub(known);
-        self.notices.push(format!("{who} had put {more} of this log's rows on the server already"));
+        let why = match is_known {
+            true => "another sync sent them, or an answer was lost",
+            false => "another machine sent them, or the ledger was lost",
+        };
+        self.notices.push(format!(
+            "the server already had {more} of these rows, which are not sent again ({why})"
+        ));
         self.greeting.doubts.rows = base + rows;
         self.phase = Phase::Restart;
         Ok(())

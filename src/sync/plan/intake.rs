@@ -205,7 +205,7 @@ impl Plan {
     }
 
     fn summary_line(&self) -> Option<String> {
-        summary_line(&self.run, self.rows.last_step(), self.ledger.starting_step)
+        summary_line(&self.run, self.rows.last_step())
     }
 
     /// Hands on the console lines that can no longer change: all but the last `window`.
@@ -227,19 +227,16 @@ impl Plan {
     }
 }
 
-/// The whole summary of a run as it is now; `None` if it is empty. Its step goes with those of the rows.
-pub(crate) fn summary_line(
-    run: &RunState,
-    last_step: Option<i64>,
-    starting_step: i64,
-) -> Option<String> {
+/// The whole summary of a run as it is now; `None` if it is empty.
+///
+/// Its step is that of the last row, whatever the summary records say, as in the official client. They count from 0
+/// in each part of a resumed run, and come before their row, which a run that was killed may lack.
+pub(crate) fn summary_line(run: &RunState, last_step: Option<i64>) -> Option<String> {
     let Value::Object(mut members) = run.summary() else { return None };
-    if let Some(step) = last_step
-        && starting_step > 0
-        && members.get("_step").and_then(Value::as_i64).is_some_and(|found| found < step)
-    {
-        members.insert("_step".into(), Value::Int(step));
-    }
+    match last_step {
+        Some(step) => members.insert("_step".into(), Value::Int(step)),
+        None => members.remove("_step"),
+    };
     let internal = run.summary_internal();
     if !internal.is_null() {
         members.insert("_wandb".into(), internal);
@@ -258,5 +255,6 @@ const CONSOLE_WINDOW: usize = 128;
 /// Console lines kept while it is not known how the server wants them.
 const LINES_HELD: usize = 20_000;
 
-const GENERATED: &[&str] =
+/// The files that a sync makes of the log.
+pub(crate) const GENERATED: &[&str] =
     &["wandb-metadata.json", "wandb-summary.json", "config.yaml", "output.log"];

@@ -31,7 +31,9 @@ mod steps;
 mod streams;
 
 pub(crate) use align::{find_row, is_same};
-pub(crate) use artifacts::{entries, part_length, staged_files};
+pub(crate) use artifacts::{
+    entries, key as artifact_key, mark as artifact_mark, part_length, staged_files,
+};
 pub(crate) use files::is_contained;
 pub(crate) use identity::{tail_request, target};
 pub use local::{LocalFile, Measured, Unreadable};
@@ -46,7 +48,7 @@ use artifacts::{Artifacts, Errand};
 use console::Console;
 use files::Files;
 use greeting::Greeting;
-pub(crate) use intake::{is_generated, summary_line};
+pub(crate) use intake::{GENERATED, is_generated, summary_line};
 pub use options::{Overrides, Pace, PlanOptions};
 pub(crate) use rows::Rows;
 use std::collections::{HashMap, VecDeque};

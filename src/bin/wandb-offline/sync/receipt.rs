@@ -3,7 +3,7 @@
 use super::place;
 use crate::support::{count, shown};
 use std::fmt::{Result, Write};
-use wandb_offline::sync::{ArtifactReport, FileReport, Receipt, RunReport, RunStatus};
+use wandb_offline::sync::{ArtifactReport, FileReport, RunReport, RunStatus};
 
 /// What became of a log; nothing of one that was left out.
 pub(super) fn receipt(run: &RunReport, server: &str, verbose: bool) -> String {
@@ -36,7 +36,7 @@ fn put(text: &mut String, run: &RunReport, server: &str, verbose: bool) -> Resul
         RunStatus::Planned => write!(text, "  stored already: ")?,
         _ => write!(text, "  ")?,
     }
-    totals(text, &run.receipt)?;
+    totals(text, run)?;
     for check in &run.checks {
         let agrees = match check.agrees {
             Some(true) => "as the log has it",
@@ -52,7 +52,8 @@ fn put(text: &mut String, run: &RunReport, server: &str, verbose: bool) -> Resul
     Ok(())
 }
 
-fn totals(text: &mut String, receipt: &Receipt) -> Result {
+fn totals(text: &mut String, run: &RunReport) -> Result {
+    let receipt = &run.receipt;
     write!(text, "{}", count(receipt.rows, "row"))?;
     if let Some(step) = receipt.last_step.filter(|_| receipt.rows > 0) {
         write!(text, " to step {step}")?;
@@ -63,15 +64,22 @@ fn totals(text: &mut String, receipt: &Receipt) -> Result {
     let artifacts = receipt.artifacts.iter().filter(|artifact| artifact.status.is_stored());
     write!(
         text,
-        ", {}, {}, {}",
+        ", {}, {}",
         count(receipt.events, "system sample"),
         count(receipt.console_lines, "console line"),
-        of(files, receipt.files.len(), "file"),
     )?;
+    // Of a run that another client uploaded, only the server knows what it has.
+    let is_known = |what: &str| run.checks.iter().all(|c| c.what != what || c.agrees.is_some());
+    if !receipt.files.is_empty() || is_known("files") {
+        write!(text, ", {}", of(files, receipt.files.len(), "file"))?;
+    }
     if files > 0 {
         write!(text, " with {}", count(bytes, "byte"))?;
     }
-    writeln!(text, ", {}", of(artifacts.count(), receipt.artifacts.len(), "artifact"))
+    if !receipt.artifacts.is_empty() || is_known("artifacts") {
+        write!(text, ", {}", of(artifacts.count(), receipt.artifacts.len(), "artifact"))?;
+    }
+    writeln!(text)
 }
 
 /// `2 files`, or `1 of 2 files`.

@@ -7,7 +7,8 @@ use crate::io::hex;
 use crate::json::Value;
 use crate::proto::wandb_internal::{ArtifactManifestEntry, ArtifactRecord};
 use crate::sync::api::{
-    Answer, Body, CreatedArtifact, CreatedFile, Manifest, committed_version, operations, read,
+    Answer, Body, CreatedArtifact, CreatedFile, Manifest, committed_version, mapped_id, operations,
+    read,
 };
 use crate::sync::ledger::{ArtifactMark, Ledger};
 use crate::sync::plan::files::{URLS_AT_MOST, is_expired};
@@ -15,7 +16,6 @@ use crate::sync::plan::{LocalFile, Measured, Unreadable};
 use crate::sync::report::{ArtifactReport, ArtifactStatus};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -115,17 +115,7 @@ impl Artifact {
     }
 
     fn mark(&self) -> ArtifactMark {
-        let contents = self.contents();
-        let sizes = contents.iter().map(|entry| u64::try_from(entry.size).unwrap_or(0));
-        ArtifactMark {
-            name: self.record.name.clone(),
-            kind: self.record.r#type.clone(),
-            id: self.id.clone(),
-            version: self.version,
-            digest: self.record.digest.clone(),
-            files: contents.len() as u64,
-            size: sizes.fold(0, u64::saturating_add),
-        }
+        ArtifactMark { id: self.id.clone(), version: self.version, ..mark(&self.record) }
     }
 
     /// The next thing to do for this artifact, the `at`-th of its run.
@@ -391,8 +381,23 @@ pub(crate) fn staged_files(record: &ArtifactRecord) -> impl Iterator<Item = (usi
     paths.filter(|(_, path)| !path.is_empty())
 }
 
+/// What is known of an artifact before the server was asked.
+pub(crate) fn mark(record: &ArtifactRecord) -> ArtifactMark {
+    let manifest = record.manifest.as_ref();
+    let contents = manifest.map(|manifest| &*manifest.contents).unwrap_or_default();
+    let sizes = contents.iter().map(|entry| u64::try_from(entry.size).unwrap_or(0));
+    ArtifactMark {
+        name: record.name.clone(),
+        kind: record.r#type.clone(),
+        digest: record.digest.clone(),
+        files: contents.len() as u64,
+        size: sizes.fold(0, u64::saturating_add),
+        ..ArtifactMark::default()
+    }
+}
+
 /// What tells an artifact from others of its run.
-fn key(record: &ArtifactRecord) -> String {
+pub(crate) fn key(record: &ArtifactRecord) -> String {
     match record.client_id.is_empty() {
         false => record.client_id.clone(),
         true => format!("{}:{}", record.name, record.digest),
@@ -401,17 +406,6 @@ fn key(record: &ArtifactRecord) -> String {
 
 /// The id in the server's answer; references have it in hex.
 fn mapped(answer: &Answer) -> Result<String, String> {
-    #[derive(Deserialize)]
-    struct Data {
-        #[serde(rename = "clientIDMapping")]
-        mapping: Option<Mapping>,
-    }
-    #[derive(Deserialize)]
-    struct Mapping {
-        #[serde(rename = "serverID")]
-        id: String,
-    }
-    let mapping = read::<Data>(answer)?.mapping;
-    let id = mapping.ok_or("the server does not know the artifact it refers to")?.id;
+    let id = mapped_id(answer)?.ok_or("the server does not know the artifact it refers to")?;
     Ok(BASE64.decode(&id).map_or(id, |bytes| hex(&bytes)))
 }
