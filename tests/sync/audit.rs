@@ -133,6 +133,23 @@ fn a_server_that_has_more_than_the_log_is_told() {
 }
 
 #[test]
+fn rows_that_are_there_twice_are_not_as_the_log_has_them() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    assert!(scene.sync().is_complete());
+    by_another_client(&log);
+    // As if that client had been run twice.
+    scene.server.tamper(|state| {
+        let rows = lines(run_of(state));
+        let again: Vec<_> = rows.iter().map(|(at, row)| (at + 5, row.clone())).collect();
+        rows.extend(again);
+    });
+    let report = scene.audited();
+    assert_eq!(only(&report).status, RunStatus::Partly, "{report:?}");
+    assert!(only(&report).problems[0].contains("rows: the log comes to 5, the server has 10"));
+}
+
+#[test]
 fn more_than_a_log_has_may_be_other_parts_of_the_run() {
     for official in [false, true] {
         let scene = Scene::new();

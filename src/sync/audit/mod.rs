@@ -169,7 +169,11 @@ impl Session<'_> {
             (audit.ledger.entity, audit.ledger.project) = (entity, project);
         }
         if !is_known {
-            audit.place(&expected, &tail, course.behind.unwrap_or_default());
+            // Only where there are other parts of the run may this one begin behind the first line.
+            let is_part = expected.resumes
+                || course.behind.is_some()
+                || !parts_beside(candidate, group, self.options).is_empty();
+            audit.place(&expected, &tail, is_part.then(|| course.behind.unwrap_or_default()));
         }
         let rows = self.count(&mut audit, &expected, &tail, candidate, group)?;
         if rows == Ordering::Equal {
@@ -330,16 +334,17 @@ impl Audit {
         }
     }
 
-    /// Settles where the lines of a log are that another client uploaded.
-    fn place(&mut self, expected: &Expected, tail: &Tail, behind: [u64; 3]) {
+    /// Settles where the lines of a log are that another client uploaded: `behind` those of the part before, if it is
+    /// a part of a run.
+    fn place(&mut self, expected: &Expected, tail: &Tail, behind: Option<[u64; 3]>) {
         let count = tail.history_lines.unwrap_or(0);
         let found = expected.found.and_then(|rows| count.checked_sub(rows));
         let at = |base| Place { base, ..Place::default() };
-        let [history, events, console] = behind;
+        let [history, events, console] = behind.unwrap_or_default();
         // Only of a run that is resumed does that client ask where these end.
         let (events, console) = if expected.resumes { (events, console) } else { (0, 0) };
         self.ledger.places = Some(Places {
-            history: at(found.unwrap_or(history)),
+            history: at(found.filter(|_| behind.is_some()).unwrap_or(history)),
             events: at(events),
             console: at(console),
         });
