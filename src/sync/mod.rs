@@ -16,9 +16,11 @@
 //!   left out. Alerts are the exception: one whose answer was lost is sent again.
 //! - Of a run without a ledger the server is asked first. Somebody else's run of the same id is not touched; rows of
 //!   the log that another sync sent are found by the last of them, told, and not sent again.
-//! - Of logs that are one, under several names or as copies, the one that has most is uploaded.
+//! - Of logs that are one, under several names or as copies, the one that has most is uploaded, and none if one is
+//!   uploaded that has as much.
 //! - A log is marked as synced (`<log>.synced`, as the official client does it) only when the server has
-//!   acknowledged all of it, every file and artifact included.
+//!   acknowledged all of it, every file and artifact included. A mark does not count for another server or run than
+//!   those in the ledgers beside it, nor for a log that has grown since.
 //! - A receipt counts what the server has acknowledged, and nothing else; of a run that is there already it is
 //!   that of the [`Ledger`](ledger::Ledger). What becomes of each file and artifact is an [`Event`] at once.
 //! - Lines that were uploaded are known by a check sum of their records. If the log has others by now, because damage
@@ -72,7 +74,9 @@ mod driver;
 mod event;
 mod http;
 pub mod ledger;
+mod likeness;
 mod local;
+mod marks;
 mod options;
 mod pack;
 mod paths;

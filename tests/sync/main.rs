@@ -16,6 +16,7 @@ mod interrupted;
 #[cfg(feature = "cli")]
 mod killed;
 mod live;
+mod marks;
 mod others;
 mod packs;
 mod proxies;
