@@ -104,19 +104,14 @@ pub(super) fn select(
             }
         }
     }
-    let mut stored: BTreeMap<Target, Vec<Candidate>> = BTreeMap::new();
-    if passes_over_marked && !groups.is_empty() {
-        for log in found.iter().filter(|log| log.synced) {
-            // One that cannot be read is no reason to leave others out.
-            if let Ok(Some(found)) = candidate(log, packed.get(&log.path), options) {
-                stored.entry(found.target.clone()).or_default().push(found);
-            }
-        }
-    }
-    for (target, group) in &mut groups {
+    let compares = passes_over_marked && !groups.is_empty();
+    let marked = found.iter().filter(|log| compares && log.synced);
+    // One that cannot be read is no reason to leave others out.
+    let stored = marked.filter_map(|log| candidate(log, packed.get(&log.path), options).ok()?);
+    let stored: Vec<_> = stored.collect();
+    for group in groups.values_mut() {
         group.sort_by(|a, b| (&a.part, &a.log.path).cmp(&(&b.part, &b.log.path)));
-        let stored = stored.get(target).map_or(&[][..], Vec::as_slice);
-        selection.left_out.extend(without_copies(group, stored));
+        selection.left_out.extend(without_copies(group, &stored));
     }
     selection.groups = groups.into_values().filter(|group| !group.is_empty()).collect();
     selection
@@ -178,7 +173,7 @@ type Verdict = (RunStatus, String);
 fn of_stored(candidate: &Candidate, stored: &[Candidate]) -> Option<Verdict> {
     let path = &candidate.log.path;
     let has_all = |other: &&Candidate| {
-        other.part == candidate.part
+        (&other.target, &other.part) == (&candidate.target, &candidate.part)
             && matches!(Likeness::of(&other.log.path, path), Ok(Likeness::Copies(_, own)) if own.alone == 0)
     };
     let other = stored.iter().find(has_all)?.log.path.display();
@@ -213,19 +208,14 @@ fn beside(kept: &mut [Candidate], candidate: &mut Candidate) -> Option<Verdict> 
 fn repeats(log: &LogFile, copy: &Held, other: &LogFile, best: &Held) -> String {
     let (path, other) = (log.path.display(), other.path.display());
     let what = match copy.alone {
-        0 if copy.is_damaged() => {
-            return format!("a damaged copy of {other}; name {path} alone to upload it");
-        }
-        0 if best.alone > 0 => "is a copy of it that has more",
-        0 => "is a copy of it",
+        0 if copy.is_damaged() => format!("a damaged copy of {other}"),
+        0 if best.alone > 0 => format!("{other} is a copy of it that has more"),
+        0 => format!("{other} is a copy of it"),
         alone => {
-            return format!(
-                "a damaged copy of {other}, which has more records but lacks {alone} of them; name {path} alone to \
-                 upload it"
-            );
+            format!("a damaged copy of {other}, which has more, but not {alone} of its records")
         }
     };
-    format!("{other} {what}; name {path} alone to upload it")
+    format!("{what}; name {path} alone to upload it")
 }
 
 fn contradicts(other: &LogFile) -> String {

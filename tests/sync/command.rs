@@ -134,6 +134,8 @@ fn patterns_that_no_shell_expanded_are_expanded() {
     }
     let (code, _, err) = run(&scene, &["sync", "wandb/nothing-*"]);
     assert_eq!((code, &*err), (1, "wandb-offline: no such path: wandb/nothing-*\n"));
+    let (code, _, err) = run(&scene, &["watch", "wandb/nothing-*"]);
+    assert!(code == 1 && err.contains("nothing fits this pattern"), "{err}");
 }
 
 #[test]
