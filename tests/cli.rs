@@ -138,7 +138,7 @@ fn verify_says_what_is_wrong_and_goes_on_to_the_next_file() {
     std::fs::write(folder.path().join("no.wandb"), "this is no log").expect("writable");
     let (out, err, code) = run(&["verify", "--quiet", &root]);
     assert_eq!(code, 1, "{err}");
-    assert!(err.contains("not a W&B log"), "{err}");
+    assert!(err.contains("not a W&B log") && err.contains("`wandb-offline recover`"), "{err}");
     assert!(out.starts_with("damaged  "), "the others are verified: {out}");
     assert_eq!(run(&["verify", &root, "--pattern", "a*"]).2, 2);
 }

@@ -2,17 +2,15 @@
 //! and copies of run directories. All of them have the id of their run, so of those that are one, one alone may be
 //! uploaded, or the server has all rows twice.
 
-use crate::error::{Error, Result};
-use crate::io::{Compression, Source, Unpacked};
 use crate::log::{LogFile, plain_path};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// What is the same for all names of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Identity {
+enum Identity {
     /// Device and inode, which hard links share.
     #[cfg(unix)]
     Inode(u64, u64),
@@ -21,7 +19,7 @@ pub(super) enum Identity {
 }
 
 impl Identity {
-    pub(super) fn of(path: &Path) -> Self {
+    fn of(path: &Path) -> Self {
         #[cfg(unix)]
         if let Ok(found) = std::fs::metadata(path) {
             use std::os::unix::fs::MetadataExt;
@@ -29,6 +27,39 @@ impl Identity {
         }
         Self::Path(resolved(path))
     }
+}
+
+/// Takes each log once, of the names that a file has that of a run directory. Those that do not count are told to
+/// `pass`, with the one that does.
+pub(super) fn distinct(
+    found: Vec<LogFile>,
+    mut pass: impl FnMut(&LogFile, &LogFile),
+) -> Vec<LogFile> {
+    let (mut kept, mut places): (Vec<LogFile>, _) = (Vec::new(), HashMap::new());
+    for mut log in found {
+        match places.entry(Identity::of(&log.path)) {
+            Entry::Vacant(place) => {
+                place.insert(kept.len());
+                kept.push(log);
+            }
+            Entry::Occupied(place) => {
+                let Some(first) = kept.get_mut(*place.get()) else { continue };
+                let rank = |log: &LogFile| (log.synced, has_files(log));
+                if rank(&log) > rank(first) {
+                    std::mem::swap(first, &mut log);
+                }
+                if log.path != first.path {
+                    pass(&log, first);
+                }
+            }
+        }
+    }
+    kept
+}
+
+/// Whether the files of the run are beside its log.
+pub(super) fn has_files(log: &LogFile) -> bool {
+    log.dir().join("files").is_dir()
 }
 
 fn resolved(path: &Path) -> PathBuf {
@@ -101,63 +132,3 @@ fn stripped(mut name: &str, endings: [&str; 2]) -> Vec<String> {
     }
     names
 }
-
-/// How two logs are to each other that say they are the same part of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Likeness {
-    /// They hold the same.
-    Equal,
-    /// The first one begins as the second one, and goes on.
-    Longer,
-    /// The second one begins as the first one, and goes on.
-    Shorter,
-    /// One of them has what the other has not, both ways.
-    Other,
-}
-
-impl Likeness {
-    /// Compares what the logs hold, however they are compressed.
-    pub(super) fn of(first: &Path, second: &Path) -> Result<Self> {
-        let (mut one, mut other) = (Bytes::open(first)?, Bytes::open(second)?);
-        loop {
-            let (a, b) = (one.window()?, other.window()?);
-            let length = a.len().min(b.len());
-            if length == 0 {
-                return Ok(match (a.is_empty(), b.is_empty()) {
-                    (true, true) => Self::Equal,
-                    (true, false) => Self::Shorter,
-                    _ => Self::Longer,
-                });
-            }
-            if a.get(..length) != b.get(..length) {
-                return Ok(Self::Other);
-            }
-            one.source.consume(length);
-            other.source.consume(length);
-        }
-    }
-}
-
-/// What a log holds, decompressed.
-struct Bytes<'a> {
-    path: &'a Path,
-    source: Unpacked<File>,
-}
-
-impl<'a> Bytes<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        let file = File::open(path).map_err(|error| Error::io("read", path, error))?;
-        Ok(Self { path, source: Unpacked::new(file, Compression::by_magic) })
-    }
-
-    /// What comes next; nothing at the end.
-    fn window(&mut self) -> Result<&[u8]> {
-        if self.source.window().is_empty() {
-            let grown = self.source.grow(BUFFER);
-            grown.map_err(|error| Error::io("read", self.path, error))?;
-        }
-        Ok(self.source.window())
-    }
-}
-
-const BUFFER: usize = 64 << 10;

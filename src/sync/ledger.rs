@@ -214,7 +214,7 @@ impl LogMark {
     }
 }
 
-/// The ledgers beside a log that say that all of it is stored.
+/// The ledgers beside a log, those that can be read.
 pub(crate) fn ledgers(log: &Path) -> Vec<Ledger> {
     let notes = noted_beside(log, ".");
     let stem = notes.file_name().unwrap_or_default().as_encoded_bytes();
@@ -225,8 +225,7 @@ pub(crate) fn ledgers(log: &Path) -> Vec<Ledger> {
     };
     let mut paths: Vec<_> = files.filter(is_ledger).collect();
     paths.sort();
-    let ledgers = paths.iter().filter_map(|path| Ledger::read(path).ok().flatten());
-    ledgers.filter(|ledger| ledger.whole).collect()
+    paths.iter().filter_map(|path| Ledger::read(path).ok().flatten()).collect()
 }
 
 /// A ledger's file, locked as long as this value lives.

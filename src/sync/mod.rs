@@ -16,9 +16,11 @@
 //!   left out. Alerts are the exception: one whose answer was lost is sent again.
 //! - Of a run without a ledger the server is asked first. Somebody else's run of the same id is not touched; rows of
 //!   the log that another sync sent are found by the last of them, told, and not sent again.
-//! - Of logs that are one, under several names or as copies, the one that has most is uploaded.
+//! - Of logs that are one, under several names or as copies, the one that has most is uploaded, and none if one is
+//!   uploaded that has as much.
 //! - A log is marked as synced (`<log>.synced`, as the official client does it) only when the server has
-//!   acknowledged all of it, every file and artifact included. The mark is taken away, whoever made it, when a
+//!   acknowledged all of it, every file and artifact included. A mark does not count for another server or run than
+//!   those in the ledgers beside it, nor for a log that has grown since. It is taken away, whoever made it, when a
 //!   [repair](SyncOptions::repair) finds that something is lacking, until that is sent.
 //! - Another client that marks a log without an end has ended its run, and that is told again if it is uploaded again.
 //! - A receipt counts what the server has acknowledged, and nothing else; of a run that is there already it is
@@ -75,7 +77,9 @@ mod driver;
 mod event;
 mod http;
 pub mod ledger;
+mod likeness;
 mod local;
+mod marks;
 mod options;
 mod pack;
 mod paths;

@@ -1,19 +1,21 @@
 //! From paths to logs: what is there, what is left out and why, and which logs are one run.
 
-use super::copies::{Copies, Identity, Likeness};
+use super::copies::{Copies, distinct, has_files};
 use super::driver::explained;
 use super::ledger::{Ledger, ledgers};
+use super::likeness::{Held, Likeness};
+use super::marks;
 use super::options::{SyncOptions, Terms};
 use super::pack::{Packed, PackedLogs, is_packed};
 use super::plan::{PlanOptions, target};
 use super::report::{Receipt, RunReport, RunStatus};
 use super::server::{Secret, Server};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::framing::TailKind;
 use crate::log::{self, LogFile, Reader};
 use crate::run::RunState;
 use prost_types::Timestamp;
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +24,7 @@ use std::sync::Arc;
 pub(super) struct Candidate {
     pub(super) log: LogFile,
     /// Entity, project and id; entity and project may be empty.
-    pub(super) target: (String, String, String),
+    pub(super) target: Target,
     /// A copy that `recover` or `scrub` made of another log that is there.
     pub(super) is_copy: bool,
     pub(super) terms: Terms,
@@ -31,6 +33,9 @@ pub(super) struct Candidate {
     /// Which part of the run it says it is: when that started, and the run's id as the log has it.
     part: (Start, String),
 }
+
+/// Entity, project and id of a run.
+type Target = (String, String, String);
 
 /// Seconds and nanoseconds.
 type Start = (i64, i32);
@@ -44,6 +49,10 @@ pub(super) struct Selection {
     pub(super) groups: Vec<Vec<Candidate>>,
     /// Logs that are left out.
     pub(super) left_out: Vec<RunReport>,
+    /// Logs in which there is nothing yet, left out as well.
+    pub(super) unbegun: Vec<RunReport>,
+    /// Paths at which there is nothing yet, and that is waited for.
+    pub(super) awaited: Vec<PathBuf>,
     pub(super) errors: Vec<Error>,
     /// What looks like a log and is none, or is one that was named already.
     pub(super) passed: Vec<(PathBuf, String)>,
@@ -51,32 +60,29 @@ pub(super) struct Selection {
 
 /// Finds the logs that `paths` mean: `.wandb` files, run directories, their `files/`, and directories of runs,
 /// however deep. The same log is taken once, and only those that `is_news` says are looked into. What is in a
-/// pack is left out, but for the logs that are said to be `packed`.
+/// pack is left out, but for the logs that are said to be `packed`. Marked logs are those that are stored on this
+/// `server`, or on any if none is given.
 pub(super) fn select(
     paths: &[PathBuf],
     packed: &PackedLogs,
+    server: Option<&str>,
     options: &SyncOptions,
     is_news: &dyn Fn(&LogFile) -> bool,
 ) -> Selection {
     let mut selection = Selection::default();
-    let mut seen: HashMap<Identity, PathBuf> = HashMap::new();
     let mut found: Vec<_> =
         paths.iter().flat_map(|path| logs(path, options, &mut selection)).collect();
-    found.retain(|log| match seen.entry(Identity::of(&log.path)) {
-        Entry::Vacant(first) => {
-            first.insert(log.path.clone());
-            true
-        }
-        Entry::Occupied(first) => {
-            if *first.get() != log.path {
-                let why = format!("the same log as {}", first.get().display());
-                selection.passed.push((log.path.clone(), why));
-            }
-            false
-        }
+    let passes_over_marked = passes_over_marked(options);
+    for log in found.iter_mut().filter(|log| passes_over_marked && log.synced && is_news(log)) {
+        let asked = || Some(candidate(log, packed.get(&log.path), options).ok()??.target);
+        log.synced = marks::stands(log, server, asked);
+    }
+    let found = distinct(found, |log, first| {
+        let why = format!("the same log as {}", first.path.display());
+        selection.passed.push((log.path.clone(), why));
     });
     let copies = Copies::among(&found);
-    let mut groups: BTreeMap<(String, String, String), Vec<Candidate>> = BTreeMap::new();
+    let mut groups: BTreeMap<Target, Vec<Candidate>> = BTreeMap::new();
     for log in found.iter().filter(|log| is_news(log)) {
         let packed = packed.get(&log.path);
         let reason = skipped(log, packed.is_some(), options).or_else(|| copies.objection(log));
@@ -85,26 +91,41 @@ pub(super) fn select(
             continue;
         }
         match candidate(log, packed, options) {
-            Ok(mut found) => {
+            Ok(Some(mut found)) => {
                 found.is_copy = copies.is_copy(log);
                 groups.entry(found.target.clone()).or_default().push(found);
             }
+            Ok(None) => {
+                selection.unbegun.push(left_out(log, RunStatus::Skipped, UNBEGUN.to_owned()));
+            }
             Err(error) => {
-                let reason = explained(&error, &log.path);
+                let reason = explained(&error, &log.path) + cure(&error);
                 selection.left_out.push(left_out(log, RunStatus::Failed, reason));
             }
         }
     }
+    let compares = passes_over_marked && !groups.is_empty();
+    let marked = found.iter().filter(|log| compares && log.synced);
+    // One that cannot be read is no reason to leave others out.
+    let stored = marked.filter_map(|log| candidate(log, packed.get(&log.path), options).ok()?);
+    let stored: Vec<_> = stored.collect();
     for group in groups.values_mut() {
         group.sort_by(|a, b| (&a.part, &a.log.path).cmp(&(&b.part, &b.log.path)));
-        selection.left_out.extend(without_copies(group));
+        selection.left_out.extend(without_copies(group, &stored));
     }
-    selection.groups = groups.into_values().collect();
+    selection.groups = groups.into_values().filter(|group| !group.is_empty()).collect();
     selection
 }
 
+/// Whether logs that are marked as synced are left out.
+const fn passes_over_marked(options: &SyncOptions) -> bool {
+    !options.include_synced && !options.audit && !options.repair
+}
+
 fn logs(path: &Path, options: &SyncOptions, selection: &mut Selection) -> Vec<LogFile> {
-    let Selection { errors, passed, .. } = selection;
+    let Selection { errors, passed, awaited, .. } = selection;
+    // Where runs are waited for there need not be any yet, nor the directory.
+    let watches = options.live.is_some_and(|live| live.watch.is_some());
     if path.is_dir() {
         let (mut found, failed, others) = log::survey(path);
         errors.extend(failed);
@@ -113,40 +134,29 @@ fn logs(path: &Path, options: &SyncOptions, selection: &mut Selection) -> Vec<Lo
             // The run's own directory is above.
             found = log::locate(path).into_iter().collect();
         }
-        // Where runs are waited for there need not be any yet.
-        if found.is_empty() && options.live.is_none_or(|live| live.watch.is_none()) {
+        if found.is_empty() && !watches {
             errors.push(Error::misuse("no .wandb file at or under this path").at(path));
         }
         found
+    } else if watches && is_missing(path) {
+        awaited.push(path.to_owned());
+        Vec::new()
     } else {
         LogFile::at(path).map_err(|error| errors.push(error)).into_iter().collect()
     }
 }
 
-/// Takes out of the logs of a run what is there twice. Of those that say they are the same part of it the one that
-/// has most goes; one that contradicts it is refused.
-fn without_copies(group: &mut Vec<Candidate>) -> Vec<RunReport> {
+fn is_missing(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Takes out of the logs of a run what is there twice, or `stored` already. Of those that say they are the same part
+/// of it the best goes; one that contradicts it is refused.
+fn without_copies(group: &mut Vec<Candidate>, stored: &[Candidate]) -> Vec<RunReport> {
     let mut left_out = Vec::new();
     let mut kept: Vec<Candidate> = Vec::new();
     for mut candidate in group.drain(..) {
-        let mut verdict = None;
-        for other in kept.iter_mut().filter(|other| other.part == candidate.part) {
-            match Likeness::of(&other.log.path, &candidate.log.path) {
-                Ok(Likeness::Other) if other.part.0 == NO_START => continue,
-                Ok(Likeness::Other) => verdict = Some((RunStatus::Failed, contradicts(&other.log))),
-                Ok(likeness) => {
-                    if likeness == Likeness::Shorter {
-                        std::mem::swap(other, &mut candidate);
-                    }
-                    let more = likeness != Likeness::Equal;
-                    verdict = Some((RunStatus::Skipped, repeats(&candidate.log, &other.log, more)));
-                }
-                Err(error) => {
-                    verdict = Some((RunStatus::Failed, explained(&error, &candidate.log.path)));
-                }
-            }
-            break;
-        }
+        let verdict = of_stored(&candidate, stored).or_else(|| beside(&mut kept, &mut candidate));
         match verdict {
             Some((status, reason)) => left_out.push(self::left_out(&candidate.log, status, reason)),
             None => kept.push(candidate),
@@ -156,10 +166,56 @@ fn without_copies(group: &mut Vec<Candidate>) -> Vec<RunReport> {
     left_out
 }
 
-fn repeats(log: &LogFile, other: &LogFile, more: bool) -> String {
+/// Why a log is left out.
+type Verdict = (RunStatus, String);
+
+/// Leaves out a log all of which one of the `stored` ones has.
+fn of_stored(candidate: &Candidate, stored: &[Candidate]) -> Option<Verdict> {
+    let path = &candidate.log.path;
+    let has_all = |other: &&Candidate| {
+        (&other.target, &other.part) == (&candidate.target, &candidate.part)
+            && matches!(Likeness::of(&other.log.path, path), Ok(Likeness::Copies(_, own)) if own.alone == 0)
+    };
+    let other = stored.iter().find(has_all)?.log.path.display();
+    let path = path.display();
+    let reason =
+        format!("{other}, of which it is a copy, is uploaded; name {path} alone to upload it");
+    Some((RunStatus::Skipped, reason))
+}
+
+/// Compares a log with those that say they are the same part of the run. It takes the place of one that is not as
+/// good, and what is left in `candidate` is left out.
+fn beside(kept: &mut [Candidate], candidate: &mut Candidate) -> Option<Verdict> {
+    for other in kept.iter_mut().filter(|other| other.part == candidate.part) {
+        return Some(match Likeness::of(&other.log.path, &candidate.log.path) {
+            Ok(Likeness::Contradictory) if other.part.0 == NO_START => continue,
+            Ok(Likeness::Contradictory) => (RunStatus::Failed, contradicts(&other.log)),
+            Ok(Likeness::Copies(mut best, mut copy)) => {
+                let rank = |held: &Held, log: &LogFile| (held.rank(), has_files(log), log.synced);
+                if rank(&copy, &candidate.log) > rank(&best, &other.log) {
+                    std::mem::swap(other, candidate);
+                    std::mem::swap(&mut best, &mut copy);
+                }
+                (RunStatus::Skipped, repeats(&candidate.log, &copy, &other.log, &best))
+            }
+            Err(error) => (RunStatus::Failed, explained(&error, &candidate.log.path)),
+        });
+    }
+    None
+}
+
+/// Why a copy is left out beside the best one.
+fn repeats(log: &LogFile, copy: &Held, other: &LogFile, best: &Held) -> String {
     let (path, other) = (log.path.display(), other.path.display());
-    let what = if more { "is a copy of it that has more" } else { "is a copy of it" };
-    format!("{other} {what}; name {path} alone to upload it")
+    let what = match copy.alone {
+        0 if copy.is_damaged() => format!("a damaged copy of {other}"),
+        0 if best.alone > 0 => format!("{other} is a copy of it that has more"),
+        0 => format!("{other} is a copy of it"),
+        alone => {
+            format!("a damaged copy of {other}, which has more, but not {alone} of its records")
+        }
+    };
+    format!("{what}; name {path} alone to upload it")
 }
 
 fn contradicts(other: &LogFile) -> String {
@@ -176,8 +232,9 @@ fn skipped(log: &LogFile, packed: bool, options: &SyncOptions) -> Option<String>
     }
     let dir = log.dir().canonicalize().ok();
     let dir = dir.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-    if log.synced && !options.include_synced && !options.audit && !options.repair {
-        let to: Vec<_> = ledgers(&log.path).iter().map(url).collect();
+    if log.synced && passes_over_marked(options) {
+        let stored = ledgers(&log.path).into_iter().filter(|ledger| ledger.whole);
+        let to: Vec<_> = stored.map(|ledger| url(&ledger)).collect();
         let to = if to.is_empty() { String::new() } else { format!(", to {}", to.join(" and ")) };
         return Some(format!(
             "it is marked as synced{to}; --include-synced uploads it all the same"
@@ -210,12 +267,12 @@ fn url(ledger: &Ledger) -> String {
     known.map_or_else(|_| server.clone(), |server| server.run_url(entity, project, run))
 }
 
-/// Looks for the run record of a log, which comes second in a sound one.
+/// Looks for the run record of a log, which comes second in a sound one; `None` if there is no record at all yet.
 fn candidate(
     log: &LogFile,
     packed: Option<&Arc<Packed>>,
     options: &SyncOptions,
-) -> Result<Candidate> {
+) -> Result<Option<Candidate>> {
     let terms = Terms::of(options);
     let terms = match packed {
         Some(packed) => terms.or(packed.terms().clone()),
@@ -223,8 +280,13 @@ fn candidate(
     };
     let mut reader = Reader::options().lenient(terms.salvage).open(&log.path)?;
     let mut run = RunState::keeping(0, &crate::Limits::DEFAULT);
-    for _ in 0..RECORDS_LOOKED_AT {
-        let Some(record) = reader.next_record()? else { break };
+    for count in 0..RECORDS_LOOKED_AT {
+        let Some(record) = reader.next_record()? else {
+            if count == 0 && is_unbegun(&reader) {
+                return Ok(None);
+            }
+            break;
+        };
         let is_run = record.kind().ok().flatten() == Some(crate::record::RecordKind::Run);
         if is_run && run.apply(&record).is_ok() {
             break;
@@ -244,7 +306,22 @@ fn candidate(
         return Err(Error::misuse(reason).at(&log.path));
     }
     let (log, packed) = (log.clone(), packed.cloned());
-    Ok(Candidate { log, target, is_copy: false, terms, packed, part })
+    Ok(Some(Candidate { log, target, is_copy: false, terms, packed, part }))
+}
+
+/// Whether of a log without records nothing was lost either.
+fn is_unbegun(log: &Reader) -> bool {
+    log.gaps().count() == 0 && log.tail().is_none_or(|tail| tail.kind != TailKind::Compressed)
+}
+
+/// What helps with a log that cannot be read at all.
+fn cure(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::Damaged(fault) if fault.kind.is_foreign() => {
+            "; `wandb-offline recover` makes a sound log of what is readable in it"
+        }
+        _ => "",
+    }
 }
 
 /// The other parts of the run of a log: those that go with it, and those in run directories beside its own.
@@ -258,7 +335,7 @@ pub(super) fn parts_beside(
     let dirs = above.and_then(|above| std::fs::read_dir(above).ok()).into_iter().flatten();
     let name = own.log.path.file_name().unwrap_or_default();
     let logs = dirs.flatten().map(|entry| entry.path().join(name)).filter(|path| path.is_file());
-    let found = logs.filter_map(|path| candidate(&LogFile::at(path).ok()?, None, options).ok());
+    let found = logs.filter_map(|path| candidate(&LogFile::at(path).ok()?, None, options).ok()?);
     let mut parts = BTreeMap::new();
     for part in group.iter().cloned().chain(found) {
         if part.target == own.target && part.part != own.part {
@@ -270,3 +347,5 @@ pub(super) fn parts_beside(
 
 /// A damaged beginning may push the run record back, but not for ever.
 const RECORDS_LOOKED_AT: usize = 10_000;
+
+const UNBEGUN: &str = "nothing was logged yet, or it is not on the disk";

@@ -31,11 +31,13 @@ pub(super) struct Rounds<'a> {
     under_way: usize,
     /// Where the lines of runs end of which a log was uploaded.
     ends: HashMap<Target, [u64; 3]>,
-    /// Logs without a run record, which may get one.
+    /// Logs without a run record or any, which may get one.
     headless: BTreeMap<PathBuf, RunReport>,
     reports: BTreeMap<PathBuf, RunReport>,
     /// What looks like a log, and was told that it is passed over.
     passed: HashSet<PathBuf>,
+    /// What is not there yet, and was told to be waited for.
+    awaited: HashSet<PathBuf>,
     errors: BTreeSet<String>,
     next_look: Duration,
 }
@@ -63,6 +65,7 @@ impl<'a> Rounds<'a> {
             headless: BTreeMap::new(),
             reports: BTreeMap::new(),
             passed: HashSet::new(),
+            awaited: HashSet::new(),
             errors: BTreeSet::new(),
             next_look: Duration::ZERO,
         }
@@ -105,7 +108,7 @@ impl<'a> Rounds<'a> {
 
     /// Looks for logs that are new, or have changed since they were looked at.
     fn look(&mut self) {
-        let Selection { groups, left_out, errors, passed } = {
+        let Selection { groups, left_out, unbegun, awaited, errors, passed } = {
             let now = self.session.sender.now();
             let is_news = |log: &crate::log::LogFile| {
                 let has_changed = |known: &Known| {
@@ -113,7 +116,8 @@ impl<'a> Rounds<'a> {
                 };
                 !self.taken.contains(&log.path) && self.known.get(&log.path).is_none_or(has_changed)
             };
-            select(self.paths, self.session.packed, self.session.options, &is_news)
+            let Session { server, packed, options, .. } = self.session;
+            select(self.paths, packed, Some(&server.base), options, &is_news)
         };
         self.errors.extend(errors.iter().map(ToString::to_string));
         for (path, why) in passed {
@@ -121,7 +125,17 @@ impl<'a> Rounds<'a> {
                 (self.session.observe)(Event::Passed { path: &path, why: &why });
             }
         }
-        left_out.into_iter().for_each(|report| self.leave_out(report));
+        for path in awaited {
+            if self.awaited.insert(path.clone()) {
+                let text = format!("{} is not there yet; waiting for it", path.display());
+                (self.session.observe)(Event::Remark { text: &text });
+            }
+        }
+        for report in left_out {
+            let may_change = report.status == RunStatus::Failed;
+            self.leave_out(report, may_change);
+        }
+        unbegun.into_iter().for_each(|report| self.leave_out(report, true));
         let mut logs = 0;
         for group in groups {
             let Some(target) = group.first().map(|first| first.target.clone()) else { continue };
@@ -144,10 +158,11 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    fn leave_out(&mut self, report: RunReport) {
+    fn leave_out(&mut self, report: RunReport, may_change: bool) {
         let known = Known { length: length(&report.log), again_at: None };
         self.known.insert(report.log.clone(), known);
-        if report.status == RunStatus::Failed && self.session.options.live.is_some() {
+        self.headless.remove(&report.log);
+        if may_change && self.session.options.live.is_some() {
             self.headless.insert(report.log.clone(), report);
             return;
         }

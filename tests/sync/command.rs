@@ -134,6 +134,8 @@ fn patterns_that_no_shell_expanded_are_expanded() {
     }
     let (code, _, err) = run(&scene, &["sync", "wandb/nothing-*"]);
     assert_eq!((code, &*err), (1, "wandb-offline: no such path: wandb/nothing-*\n"));
+    let (code, _, err) = run(&scene, &["watch", "wandb/nothing-*"]);
+    assert!(code == 1 && err.contains("nothing fits this pattern"), "{err}");
 }
 
 #[test]
@@ -207,7 +209,7 @@ fn a_server_that_is_away_is_told_once_and_not_for_each_run() {
 fn where_nothing_is_stored_the_code_says_failed() {
     let scene = Scene::new();
     let log = scene.run("r1", 3);
-    std::fs::write(log.with_file_name("run-empty.wandb"), b"").unwrap();
+    std::fs::write(log.with_file_name("run-other.wandb"), b"no log at all").unwrap();
     for target in [Target::Filestream, Target::RunUpload] {
         scene.server.inject(Fault::status(403).on(target).forever());
     }
@@ -215,9 +217,27 @@ fn where_nothing_is_stored_the_code_says_failed() {
     assert_eq!(code, 1);
     let mut failed: Vec<_> = out.lines().collect();
     failed.sort_unstable();
-    let of_empty = log.with_file_name("run-empty.wandb");
-    assert_eq!(failed[0], format!("failed: {}", relative(&scene, &of_empty)));
+    let other = log.with_file_name("run-other.wandb");
+    assert_eq!(failed[0], format!("failed: {}", relative(&scene, &other)));
     assert!(failed.iter().all(|line| line.starts_with("failed: ")), "{out}");
+}
+
+#[test]
+fn a_log_in_which_there_is_nothing_yet_is_left_out_and_one_of_another_header_is_to_be_recovered() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 3);
+    for (header, told) in [
+        (&b""[..], "left out: nothing was logged yet"),
+        (b":W&B\xe1\xbe\0", "left out: nothing was logged yet"),
+    ] {
+        std::fs::write(&log, header).unwrap();
+        let (code, out, err) = run(&scene, &["sync", "wandb"]);
+        assert!((code, &*out) == (0, "") && err.contains(told), "{code} {out} {err}");
+    }
+    std::fs::write(&log, b":W&B\xe0\xbe\0").unwrap();
+    let (code, _, err) = run(&scene, &["sync", "wandb"]);
+    assert!(code == 1 && err.contains("0xbee0, want 0xbee1"), "{err}");
+    assert!(err.contains("; `wandb-offline recover` makes a sound log"), "{err}");
 }
 
 #[test]
@@ -302,6 +322,11 @@ fn watch_is_short_for_sync_watch() {
     let line =
         Going::start(program(&scene, &["watch", "wandb", "--look-every", "0.1"])).first_line();
     assert!(line.starts_with("synced: wandb/"), "{line}");
+    let mut waiting = program(&scene, &["watch", "later", "--look-every", "0.01"]);
+    let mut waiting = Going(waiting.stderr(Stdio::piped()).spawn().unwrap());
+    let mut told = String::new();
+    BufReader::new(waiting.0.stderr.take().unwrap()).read_line(&mut told).unwrap();
+    assert!(told.contains("later is not there yet; waiting for it"), "{told}");
     let (code, out, _) = run(&scene, &["watch", "--help"]);
     assert!(code == 0 && out.contains("--look-every"), "{out}");
 }

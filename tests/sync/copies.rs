@@ -2,11 +2,12 @@
 
 use super::{Scene, only};
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use wandb_offline::proto::wandb_internal::record::RecordType;
 use wandb_offline::recover::recover;
 use wandb_offline::scrub::{Options, scrub};
-use wandb_offline::sync::{RunReport, RunStatus, SyncReport};
+use wandb_offline::sync::{RunReport, RunStatus, SyncOptions, SyncReport};
 
 #[test]
 fn a_run_with_a_scrubbed_copy_beside_it_is_left_out_also_when_the_copy_is_synced_already() {
@@ -126,6 +127,105 @@ fn a_log_that_says_it_is_another_one_is_refused_beside_it() {
     assert_eq!(scene.server.state().run().exit_code, Some(0));
 }
 
+#[test]
+fn a_damaged_copy_is_left_out_whatever_its_name() {
+    for name in ["offline-run-1", "offline-run-9"] {
+        let scene = Scene::new();
+        let log = scene.run("r1", 50);
+        let copy = duplicate(&scene, &log, name);
+        damage(&copy, 20..21);
+        let report = scene.sync();
+        assert_eq!(of(&report, &log).status, RunStatus::Synced, "{report:?}");
+        let left_out = of(&report, &copy);
+        assert_eq!(left_out.status, RunStatus::Skipped);
+        let (original, copy) = (log.display(), copy.display());
+        let reason = format!("a damaged copy of {original}; name {copy} alone to upload it");
+        assert_eq!(left_out.problems, [reason]);
+        scene.has_rows(50);
+    }
+}
+
+#[test]
+fn of_copies_that_are_damaged_at_other_places_the_one_goes_of_which_more_can_be_read() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 50);
+    let copy = duplicate(&scene, &log, "offline-run-1");
+    damage(&copy, 30..34);
+    damage(&log, 20..22);
+    let report = scene.sync();
+    assert_eq!(of(&report, &log).status, RunStatus::Partly, "{report:?}");
+    assert_eq!(scene.server.state().run().history().len(), 49);
+    let left_out = of(&report, &copy);
+    assert_eq!(left_out.status, RunStatus::Skipped);
+    assert!(
+        left_out.problems[0].contains("which has more, but not 2 of its records"),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn of_copies_that_hold_the_same_the_one_in_a_run_directory_goes() {
+    type Make = fn(&Path, &Path);
+    let makes: [Make; 2] = [
+        |from, to| assert!(std::fs::copy(from, to).unwrap() > 0),
+        |from, to| std::fs::hard_link(from, to).unwrap(),
+    ];
+    for make in makes {
+        let scene = Scene::new();
+        let log = scene.run("r1", 5);
+        // Which comes before all directories of runs.
+        let outside = scene.root().join("a.wandb");
+        make(&log, &outside);
+        let report = scene.sync();
+        assert_eq!(of(&report, &log).status, RunStatus::Synced, "{report:?}");
+        assert!(!of(&report, &log).receipt.files.is_empty());
+        assert!(!super::is_marked(&outside));
+        scene.has_rows(5);
+    }
+}
+
+#[test]
+fn a_copy_of_a_log_that_is_stored_is_left_out_and_one_that_has_more_is_not() {
+    let scene = Scene::new();
+    let run = scene.options("r1").create().unwrap();
+    let log = |row: u32| run.log([("loss", f64::from(row))]).unwrap();
+    (0..3).for_each(log);
+    run.flush().unwrap();
+    let early = duplicate(&scene, run.path(), "offline-run-1");
+    let mut options = SyncOptions::default();
+    options.finish = true;
+    let report = scene.sync_paths(&[run.path().to_owned()], &options, &Default::default());
+    assert_eq!(only(&report).status, RunStatus::Synced, "{report:?}");
+    let requests = scene.server.state().requests.len();
+    let report = scene.sync();
+    assert_eq!(of(&report, &early).status, RunStatus::Skipped);
+    assert!(of(&report, &early).problems[0].contains("of which it is a copy, is uploaded"));
+    assert_eq!(scene.server.state().requests.len(), requests);
+
+    (3..5).for_each(log);
+    run.finish().unwrap();
+    let late = duplicate(&scene, run.path(), "offline-run-2");
+    std::fs::copy(&early, run.path()).unwrap();
+    let report = scene.sync();
+    assert_eq!(of(&report, &late).status, RunStatus::Synced, "{report:?}");
+    assert_eq!(of(&report, &early).status, RunStatus::Skipped);
+    scene.has_rows(5);
+}
+
+/// Makes some of the log's records unreadable.
+fn damage(log: &Path, records: Range<usize>) {
+    let mut ends = Vec::new();
+    let mut reader = wandb_offline::Reader::open(log).unwrap();
+    while let Some(record) = reader.next_record().unwrap() {
+        ends.push((record.span.offset + record.span.length) as usize);
+    }
+    let mut bytes = std::fs::read(log).unwrap();
+    for end in &ends[records] {
+        bytes[end - 1] ^= 0xff;
+    }
+    std::fs::write(log, bytes).unwrap();
+}
+
 /// A copy of a run directory, without what was noted of uploads.
 fn duplicate(scene: &Scene, log: &Path, name: &str) -> PathBuf {
     let to = beside(scene, name);
@@ -168,7 +268,7 @@ fn a_log_that_is_compressed_after_its_upload_is_the_one_that_was_uploaded() {
 }
 
 /// Compresses a log in its place.
-fn compressed(log: &Path) -> PathBuf {
+pub(super) fn compressed(log: &Path) -> PathBuf {
     let packed = log.with_extension("wandb.gz");
     let out = std::fs::File::create(&packed).unwrap();
     let mut out = flate2::write::GzEncoder::new(out, flate2::Compression::default());

@@ -132,7 +132,6 @@ fn a_run_that_goes_on_after_its_end_was_told_is_ended_again() {
     log(&run, 3);
     let mut options = following(SHORT);
     options.finish = true;
-    options.include_synced = true;
     scene.sync_during(&options, |_| {});
     assert!(scene.server.state().run().complete);
     log(&run, 2);
@@ -201,14 +200,19 @@ fn a_copy_that_comes_while_runs_are_watched_doubles_nothing() {
     let scene = Scene::new();
     let log = scene.run("r1", 5);
     let copy = scene.root().join("offline-run-9").join(log.file_name().unwrap());
-    scene.sync_during(&watching(LONG), |stop| {
+    let report = scene.sync_during(&watching(LONG), |stop| {
         until(|| is_marked(&log));
         std::fs::create_dir(copy.parent().unwrap()).unwrap();
         std::fs::copy(&log, &copy).unwrap();
-        until(|| is_marked(&copy));
+        // One that comes after it is found after it.
+        let last = scene.run("r2", 1);
+        until(|| is_marked(&last));
         stop.stop();
     });
-    scene.has_rows(5);
+    let of_copy = report.runs.iter().find(|run| run.log == copy).unwrap();
+    assert_eq!(of_copy.status, RunStatus::Skipped, "{report:?}");
+    assert!(of_copy.problems[0].contains("is uploaded"), "{report:?}");
+    assert_eq!((scene.rows("r1"), scene.rows("r2")), (5, 1));
 }
 
 #[test]
@@ -231,7 +235,31 @@ fn one_that_stays_empty_is_told_in_the_end() {
     let log = scene.run("r1", 3);
     std::fs::write(&log, &std::fs::read(&log).unwrap()[..7]).unwrap();
     let report = scene.sync_during(&following(SHORT), |_| {});
-    assert_eq!(only(&report).status, RunStatus::Failed);
+    assert_eq!(only(&report).status, RunStatus::Skipped);
+    let watching = scene.sync_during(&watching(LONG), |stop| {
+        thread::sleep(Duration::from_millis(20));
+        stop.stop();
+    });
+    for report in [report, watching] {
+        assert!(only(&report).problems[0].starts_with("nothing was logged yet"), "{report:?}");
+        assert!(report.is_complete());
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_there_yet_is_waited_for_by_a_watch_alone() {
+    let scene = Scene::new();
+    let report = scene.sync_during(&watching(LONG), |stop| {
+        thread::sleep(Duration::from_millis(20));
+        let log = scene.run("r1", 3);
+        until(|| is_marked(&log));
+        stop.stop();
+    });
+    assert_eq!(only(&report).status, RunStatus::Synced);
+    scene.has_rows(3);
+    let nowhere = [scene.dir.path().join("nowhere")];
+    let report = scene.sync_paths(&nowhere, &following(LONG), &Stop::new());
+    assert_eq!(report.errors, [format!("no such path: {}", nowhere[0].display())]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod interrupted;
 mod killed;
 mod lacking;
 mod live;
+mod marks;
 mod others;
 mod packs;
 mod proxies;

@@ -170,7 +170,7 @@ fn a_log_that_is_left_out_as_synced_says_where_it_is() {
     let mut options = SyncOptions::default();
     options.overrides.run_id = Some("other".into());
     assert_eq!(only(&scene.sync_as(&options)).status, RunStatus::Synced);
-    let report = scene.sync();
+    let report = scene.sync_as(&options);
     let run = only(&report);
     assert_eq!(run.status, RunStatus::Skipped);
     let url = format!("synced, to {}/test-entity/p/runs/other;", scene.server.url());

@@ -6,8 +6,8 @@ use crate::support::{complain, count, shown};
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
-use wandb_offline::Result;
 use wandb_offline::verify::{self, Options, Report, Severity, Verdict};
+use wandb_offline::{Error, ErrorKind, Result};
 
 /// Check that logs and event files are whole, and say what will become of their data: a doctor for logs.
 ///
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
                     out.write_all(text.as_bytes()).map_err(print_error)?;
                 }
                 Err(error) => {
-                    complain(PROGRAM, &error);
+                    complain(PROGRAM, &format!("{error}{}", cure(&error)));
                     unreadable += 1;
                 }
             }
@@ -75,6 +75,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         );
     }
     Ok(if unreadable > 0 { Exit::Failed } else { exit })
+}
+
+/// What helps with a log that cannot be read at all.
+fn cure(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::Damaged(fault) if fault.kind.is_foreign() => {
+            "; `wandb-offline recover` makes a sound log of what is readable in it"
+        }
+        _ => "",
+    }
 }
 
 fn json(report: &Report) -> Result<String> {

@@ -58,11 +58,11 @@ pub fn pack(paths: &[PathBuf], dir: &Path, options: &SyncOptions) -> Result<Pack
             Index::write(dir, BTreeSet::new())?;
         }
     }
-    let Selection { groups, left_out, errors, .. } =
-        select(paths, &PackedLogs::new(), options, &|_| true);
+    let Selection { groups, left_out, unbegun, errors, .. } =
+        select(paths, &PackedLogs::new(), None, options, &|_| true);
     let mut report = PackReport::default();
     report.errors.extend(errors.iter().map(ToString::to_string));
-    report.runs.extend(left_out.into_iter().map(|found| {
+    report.runs.extend(left_out.into_iter().chain(unbegun).map(|found| {
         let skipped = found.status == RunStatus::Skipped;
         let status = if skipped { PackStatus::Skipped } else { PackStatus::Failed };
         PackedRun { problems: found.problems, ..PackedRun::new(found.log, status) }

@@ -9,7 +9,7 @@ mod receipt;
 use super::{Exit, PROGRAM, finish, print_error, refuse_event_file, seconds, stdout};
 use crate::support::complain;
 use official::Official;
-use patterns::expanded;
+use patterns::{expanded, refuse_unfit};
 use progress::Progress;
 use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
@@ -136,6 +136,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         false => expanded(&args.paths),
     };
     paths.iter().try_for_each(|path| refuse_event_file(path))?;
+    if args.watch {
+        refuse_unfit(&paths)?;
+    }
     if let Some(dir) = &args.to {
         return pack::run(args, &paths, dir);
     }
