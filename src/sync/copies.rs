@@ -2,6 +2,7 @@
 //! and copies of run directories. All of them have the id of their run, so of those that are one, one alone may be
 //! uploaded, or the server has all rows twice.
 
+use super::report::RunStatus;
 use crate::log::{LogFile, plain_path};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -88,12 +89,33 @@ impl<'a> Copies<'a> {
         originals(&log.path).iter().any(|path| self.found.contains_key(path))
     }
 
-    /// Why a log should not go beside those found with it.
-    pub(super) fn objection(&self, log: &LogFile) -> Option<String> {
+    /// Why a log should not go beside those found with it, and what that makes of it.
+    pub(super) fn objection(&self, log: &LogFile) -> Option<(RunStatus, String)> {
         // What is there already does not come twice.
         if log.synced {
             return None;
         }
+        let failed = self.conflict(log).map(|reason| (RunStatus::Failed, reason));
+        failed.or_else(|| Some((RunStatus::Skipped, self.precedence(log)?)))
+    }
+
+    /// Why neither a log nor its copy should go: what was logged since the copy was made is in the log alone.
+    fn conflict(&self, log: &LogFile) -> Option<String> {
+        let beside = self.copies.get(&plain_path(&resolved(&log.path))).map(|copy| (log, *copy));
+        let originals = originals(&log.path);
+        let original = originals.iter().find_map(|path| self.found.get(path));
+        let (original, copy) = beside.or(original.map(|original| (*original, log)))?;
+        if original.synced || copy.synced || !is_later(&original.path, &copy.path) {
+            return None;
+        }
+        let (original, copy) = (original.path.display(), copy.path.display());
+        Some(format!(
+            "{original} was written to after its copy {copy} was made; make the copy anew, or name one of them alone"
+        ))
+    }
+
+    /// Which log goes instead of this one.
+    fn precedence(&self, log: &LogFile) -> Option<String> {
         let path = log.path.display();
         if let Some(copy) = self.copies.get(&plain_path(&resolved(&log.path))) {
             let copy = copy.path.display();
@@ -107,6 +129,12 @@ impl<'a> Copies<'a> {
             "{original}, of which it is a copy, is uploaded; name {path} alone to upload it"
         ))
     }
+}
+
+/// Whether a file was changed after another one.
+fn is_later(a: &Path, b: &Path) -> bool {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|found| found.modified()).ok();
+    changed(a).zip(changed(b)).is_some_and(|(a, b)| a > b)
 }
 
 /// The logs that this one may be a copy of, by its name: `X-recovered/run.wandb` of `X/run.wandb`, and

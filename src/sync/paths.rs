@@ -85,9 +85,13 @@ pub(super) fn select(
     let mut groups: BTreeMap<Target, Vec<Candidate>> = BTreeMap::new();
     for log in found.iter().filter(|log| is_news(log)) {
         let packed = packed.get(&log.path);
-        let reason = skipped(log, packed.is_some(), options).or_else(|| copies.objection(log));
-        if let Some(reason) = reason {
-            selection.left_out.push(left_out(log, RunStatus::Skipped, reason));
+        let skipped = skipped(log, packed.is_some(), options);
+        let objection = match skipped {
+            Some(reason) => Some((RunStatus::Skipped, reason)),
+            None => copies.objection(log),
+        };
+        if let Some((status, reason)) = objection {
+            selection.left_out.push(left_out(log, status, reason));
             continue;
         }
         match candidate(log, packed, options) {

@@ -52,6 +52,25 @@ fn of_a_copy_of_a_copy_and_of_logs_without_run_directories_only_the_last_copy_go
 }
 
 #[test]
+fn neither_goes_of_a_run_that_went_on_and_a_copy_that_was_made_before() {
+    let scene = Scene::new();
+    let log = scene.run("r1", 5);
+    let copy = recover(log.parent().unwrap(), &Default::default()).unwrap().output;
+    let file = std::fs::File::options().append(true).open(&log).unwrap();
+    file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(5)).unwrap();
+    let report = scene.sync();
+    assert_eq!(report.runs.len(), 2);
+    for run in &report.runs {
+        assert_eq!(run.status, RunStatus::Failed);
+        assert!(run.problems[0].contains("was written to after its copy"), "{report:?}");
+    }
+    assert!(scene.server.state().runs.is_empty());
+    // Named alone it goes, and so does a copy that is made anew.
+    std::fs::remove_dir_all(&copy).unwrap();
+    assert_eq!(only(&scene.sync()).status, RunStatus::Synced);
+}
+
+#[test]
 fn a_copy_of_a_run_that_is_uploaded_is_left_out() {
     let scene = Scene::new();
     let log = scene.run("r1", 5);
