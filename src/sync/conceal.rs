@@ -22,15 +22,19 @@ fn conceal_in(value: &mut Value, secrets: &[&str]) -> bool {
             }
             None => false,
         },
-        // All of them, not only up to the first.
-        Value::Array(values) => {
-            values.iter_mut().fold(false, |found, value| conceal_in(value, secrets) || found)
-        }
-        Value::Object(members) => {
-            members.values_mut().fold(false, |found, value| conceal_in(value, secrets) || found)
-        }
+        Value::Array(values) => conceal_in_all(values.iter_mut(), secrets),
+        Value::Object(members) => conceal_in_all(members.values_mut(), secrets),
         _ => false,
     }
+}
+
+/// In all of them, and not only up to the first that has one.
+fn conceal_in_all<'a>(values: impl Iterator<Item = &'a mut Value>, secrets: &[&str]) -> bool {
+    let mut found = false;
+    for value in values {
+        found |= conceal_in(value, secrets);
+    }
+    found
 }
 
 fn conceal(text: &[u8], secrets: &[&str]) -> Option<Vec<u8>> {

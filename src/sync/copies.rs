@@ -104,7 +104,7 @@ impl<'a> Copies<'a> {
         let beside = self.copies.get(&plain_path(&resolved(&log.path))).map(|copy| (log, *copy));
         let originals = originals(&log.path);
         let original = originals.iter().find_map(|path| self.found.get(path));
-        let (original, copy) = beside.or(original.map(|original| (*original, log)))?;
+        let (original, copy) = beside.or_else(|| Some((*original?, log)))?;
         if original.synced || copy.synced || !is_later(&original.path, &copy.path) {
             return None;
         }
