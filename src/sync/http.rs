@@ -138,7 +138,7 @@ impl HttpTransport {
         };
         let body = response.body_mut().with_config().limit(longest).read_to_vec();
         match body {
-            Ok(body) => Ok(Answer { status, headers, body }),
+            Ok(body) => Ok(Answer { status, headers, body, repeated: false }),
             Err(ureq::Error::BodyExceedsLimit(limit)) => {
                 Err(TransportError::lasting(format!("the answer is longer than {limit} bytes")))
             }

@@ -58,7 +58,7 @@ impl<'a> Sender<'a> {
             Target::Server(_) => &self.server.base,
             Target::Signed(url) => origin(url),
         };
-        let mut tried = 0;
+        let (mut tried, mut repeated) = (0, false);
         loop {
             self.rest(self.lock(&self.pauses).wait(self.now()))?;
             check(&request.body)?;
@@ -82,8 +82,9 @@ impl<'a> Sender<'a> {
                     1 => format!("{host}: {error}"),
                     _ => format!("{host}: {error}, {tried} times; sync again when it is there"),
                 })?;
-                return self.let_in(request, answer);
+                return self.let_in(request, Answer { repeated, ..answer });
             };
+            repeated |= result.as_ref().map_or(true, |answer| answer.status >= 500);
             let why = result.map_or_else(
                 |error| error.to_string(),
                 |answer| format!("status {}", answer.status),

@@ -177,6 +177,11 @@ fn a_ledger_that_knows_of_more_lines_than_there_can_be_is_no_success() {
         let text = std::fs::read_to_string(&path).unwrap();
         let text = text.replacen(r#""acknowledged": 4"#, &format!(r#""acknowledged": {lines}"#), 1);
         std::fs::write(&path, text.replace(r#""whole": true"#, r#""whole": false"#)).unwrap();
+        scene.server.tamper(|state| {
+            let streams = state.runs.values_mut().map(|run| &mut run.streams);
+            let rows = streams.filter_map(|streams| streams.get_mut("wandb-history.jsonl"));
+            rows.for_each(|rows| rows.extend((4..9).map(|row| (row, "{}".to_owned()))));
+        });
         let report = scene.sync_again();
         assert_eq!(only(&report).status, status, "{report:?}");
         assert!(only(&report).problems[0].contains(why), "{report:?}");

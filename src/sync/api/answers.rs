@@ -133,6 +133,11 @@ impl Tail {
         [self.history_lines, self.events_lines, self.console_lines]
     }
 
+    /// Whether the server tells of rows, by their number or by the last of them.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.history_lines.is_some_and(|lines| lines > 0) || !self.last_rows().is_empty()
+    }
+
     /// A run counts as started once its config holds telemetry.
     fn is_started(&self) -> bool {
         let text = self.wandb_config.as_deref().unwrap_or_default();

@@ -120,12 +120,14 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// The request was sent before, and may have been performed then: that answer was lost.
+    pub repeated: bool,
 }
 
 impl Answer {
     /// An answer with this status and body.
     pub const fn new(status: u16, body: Vec<u8>) -> Self {
-        Self { status, headers: Vec::new(), body }
+        Self { status, headers: Vec::new(), body, repeated: false }
     }
 
     /// The value of a header; its name is given in lower case.

@@ -7,6 +7,7 @@
 //! | rewinds a run | fewer lines after `rewindRun` | behind them |
 //! | is new | nothing | from 0 on |
 //! | has no ledger | lines | where the last of them is found in the log; if it is not, nowhere |
+//! | has a ledger | fewer lines than that says | from there on once more, if those that it has are the log's |
 //!
 //! Of a run of which there is no ledger the server is asked what it has before it is told anything, so that the run
 //! of somebody else keeps its config, name and tags. What the doubts are, and how they are settled: see `doubts`.
@@ -165,6 +166,10 @@ impl Plan {
             }
             Question::Rewind => Step::Send(operations::REWIND_RUN.request(self.rewind_variables())),
             Question::Upsert => {
+                if let Some(reason) = self.objection() {
+                    self.fail(format!("{}: {reason}", Question::Strangers.name()));
+                    return None;
+                }
                 let id = Some(self.ledger.storage_id.clone()).filter(|id| !id.is_empty());
                 let id = id.or_else(|| Some(self.greeting.kept()?.id.clone()));
                 let told = self.to_tell();
@@ -235,7 +240,10 @@ impl Plan {
                 Question::Look => self.looked(&answer),
                 Question::Upsert => self.upserted(&answer),
                 Question::Strangers => self.strangers(&answer),
-                Question::Meanwhile => self.looked_again(&answer),
+                Question::Meanwhile => {
+                    self.looked_again(&answer);
+                    Ok(())
+                }
                 Question::Update | Question::Row(_) => Ok(()),
             }),
             _ => return,
@@ -248,7 +256,10 @@ impl Plan {
     /// What the server has of the run that the log resumes.
     fn resume(&mut self, answer: &Answer) -> Result<(), String> {
         self.greeting.next = Some(Question::Upsert);
-        let Some(tail) = Tail::of(answer)? else { return Ok(()) };
+        let Some(tail) = Tail::of(answer)? else {
+            self.missed(Tail::of_any(answer)?.is_none());
+            return Ok(());
+        };
         if self.ledger.places.is_some() {
             self.find_again(tail);
             return Ok(());
@@ -339,7 +350,7 @@ impl Plan {
         self.ledger.run = bucket.name;
         self.ledger.storage_id = bucket.id;
         self.ledger.name = bucket.display_name.unwrap_or_default();
-        if self.met(bucket.history_lines.unwrap_or(0), inserted)? {
+        if self.met(bucket.history_lines, inserted, answer.repeated)? {
             self.open();
         }
         Ok(())

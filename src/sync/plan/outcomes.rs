@@ -77,11 +77,11 @@ impl Plan {
         if !self.greeting.is_superseded() {
             self.ledger.complete = sent.complete;
         }
-        if sent.last { self.close() } else { self.save_soon() }
+        if sent.last { self.all_sent() } else { self.save_soon() }
     }
 
     /// Has the ledger saved when there is time.
-    const fn save_soon(&mut self) {
+    pub(super) const fn save_soon(&mut self) {
         if !matches!(self.saved, Saved::No { durable: true }) {
             self.saved = Saved::No { durable: !self.saved_once() };
         }
