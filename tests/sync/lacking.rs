@@ -60,8 +60,13 @@ fn artifacts_that_another_client_did_not_commit_are_told_and_made() {
     assert_eq!(only(&report).receipt.artifacts.len(), 2, "{report:?}");
 
     scene.server.tamper(|state| {
-        state.artifacts.retain(|artifact| artifact.name() == "more");
-        state.artifacts[0].version = None;
+        // As if it were another's, which keeps the numbers of what the server made.
+        let (more, data): (Vec<_>, Vec<_>) =
+            state.artifacts.iter_mut().partition(|artifact| artifact.name() == "more");
+        more.into_iter().for_each(|more| more.version = None);
+        for data in data {
+            (data.client_id, data.collection) = (None, ["e", "p", "other"].map(str::to_owned));
+        }
     });
     let report = scene.sync_staged(|options| options.audit = true);
     let told = r#"the server has not "data", "more" as PENDING"#;
