@@ -2,13 +2,11 @@
 //! it. Ledgers do. A mark without any is the official client's, and counts.
 
 use super::ledger::{Ledger, ledgers};
+use super::paths::Target;
 use crate::io::{Compression, Source, Unpacked, skip};
 use crate::log::{LogFile, plain_path};
 use std::fs::File;
 use std::io;
-
-/// The run that is asked for: entity and project, which may be empty, and id.
-type Target = (String, String, String);
 
 /// Whether a log that is marked is stored as a whole as the run that `target` finds out; on this server, if one is
 /// given.

@@ -35,7 +35,7 @@ pub(super) struct Candidate {
 }
 
 /// Entity, project and id of a run.
-type Target = (String, String, String);
+pub(super) type Target = (String, String, String);
 
 /// Seconds and nanoseconds.
 type Start = (i64, i32);
