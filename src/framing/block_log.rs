@@ -50,6 +50,8 @@ pub struct BlockDecoder {
     adrift: bool,
     header_read: bool,
     any_header: bool,
+    /// It began at a block in the midst of the file, and no record has begun since.
+    midway: bool,
     open: Option<OpenRecord>,
     search: Option<Search>,
     record_limit: u64,
@@ -87,11 +89,25 @@ impl BlockDecoder {
             adrift: false,
             header_read: false,
             any_header: false,
+            midway: false,
             open: None,
             search: None,
             record_limit,
             checksums: true,
         }
+    }
+
+    /// A decoder at the block that begins at `offset`, where blocks are counted from 0. The end of a record
+    /// that began before is passed over.
+    pub(crate) const fn from_block(offset: u64, record_limit: u64) -> Self {
+        let mut decoder = Self::new(record_limit);
+        if offset > 0 {
+            decoder.offset = offset;
+            decoder.header_read = true;
+            decoder.base_is_certain = true;
+            decoder.midway = true;
+        }
+        decoder
     }
 
     /// Whether checksums are verified (they are by default). Without them damage goes unnoticed.
@@ -192,10 +208,16 @@ impl BlockDecoder {
                 let gap = Gap { offset: open.start, length: chunk_start - open.start, fault };
                 return Step::gap(at, gap);
             }
+            (None, false) if self.midway => {
+                self.midway = kind != LAST;
+                self.offset += (CHUNK_HEADER_LEN + length) as u64;
+                return Step::more(at + CHUNK_HEADER_LEN + length, 0);
+            }
             (None, false) => {
                 return self.start_search(at, FaultKind::Orphan, CHUNK_HEADER_LEN + length);
             }
         };
+        self.midway = false;
         let whole = open.length + length as u64;
         if whole > self.record_limit {
             self.open = Some(open);

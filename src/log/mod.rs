@@ -3,6 +3,7 @@
 mod discover;
 mod follow;
 mod reader;
+mod stretches;
 mod writer;
 
 #[cfg(feature = "sync")]
@@ -11,4 +12,5 @@ pub use discover::{LogFile, find, find_all, locate};
 pub(crate) use discover::{SYNCSTATE, locate_only, noted_beside, plain_path, starting_step};
 pub use follow::Follower;
 pub use reader::{Reader, ReaderOptions};
+pub(crate) use stretches::{Ends, Stretches};
 pub use writer::LogWriter;

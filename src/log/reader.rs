@@ -54,6 +54,13 @@ impl Reader {
 }
 
 impl<S: Source> Reader<S> {
+    /// A strict reader of the records that begin at the block at `offset` or behind; `source` begins there.
+    pub(super) fn from_block(source: S, offset: u64) -> Self {
+        let limits = Limits::DEFAULT;
+        let decoder = BlockDecoder::from_block(offset, limits.record_len);
+        Self { framed: Framed::new(decoder, source, &limits) }
+    }
+
     /// The next record; `None` at the end. A reader that follows a file may be asked again.
     ///
     /// # Errors

@@ -48,13 +48,14 @@ impl Columns {
     /// When there is no log or it cannot be read, or at its first damage.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let log = log::locate(path)?;
-        let mut reader = Reader::open(&log.path)?;
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let columns = match threads {
-            2.. if log.size >= WORTH_THREADS => parts::read(&mut reader, threads),
-            _ => Self::from_reader(&mut reader),
-        };
-        columns.map_err(|error| error.at(&log.path))
+        if threads > 1
+            && log.size >= WORTH_THREADS
+            && let Some(columns) = parts::read(&log.path, threads)
+        {
+            return Ok(columns);
+        }
+        Self::from_reader(&mut Reader::open(&log.path)?).map_err(|error| error.at(&log.path))
     }
 
     /// Reads the history of a log, up to the end of the reader. What the reader passes over, if it is

@@ -1,107 +1,63 @@
-//! A history read on several processors: one thread reads and frames the log, others make columns of some
-//! rows each, and those are put together in the order of the log.
+//! A history read on several processors: each makes columns of some stretches of the log, and those are put
+//! together in the order of the log.
 //!
 //! ```text
-//!            ┌─ batch 0, 2, … ─▶ columns ─┐
-//! records ───┤                            ├─▶ columns of all rows
-//!            └─ batch 1, 3, … ─▶ columns ─┘
+//! stretch 0, 2, … ─▶ columns ─┐
+//!                             ├─▶ columns of all rows
+//! stretch 1, 3, … ─▶ columns ─┘
 //! ```
 
 use super::{Column, Columns, Rows, too_many_rows};
 use crate::error::Result;
-use crate::framing::Span;
-use crate::io::Source;
-use crate::log::Reader;
-use crate::record::{RawRecord, RecordKind};
+use crate::log::{Ends, Stretches};
 use std::mem;
-use std::panic::resume_unwind;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// Reads the rows of a log up to the end of the reader, with so many threads to make columns of them. What
-/// comes out does not depend on how many there are.
-pub(super) fn read<S: Source + Send>(reader: &mut Reader<S>, threads: usize) -> Result<Columns> {
+/// The columns of some stretch, and how it ends.
+type Part = (Columns, Ends);
+
+/// Reads a log with so many threads. `None` if anything is not as in a sound log: then it is to be read from its
+/// beginning, to know what is wrong.
+pub(super) fn read(path: &Path, threads: usize) -> Option<Columns> {
+    let log = &Stretches::open(path)?;
     thread::scope(|scope| {
-        let (mut batches, mut parts) = (Vec::new(), Vec::new());
-        for _ in 0..threads.max(1) {
-            let (batch, to_read) = sync_channel(WAITING);
+        let mut parts = Vec::new();
+        for thread in 0..threads as u64 {
             let (part, to_append) = sync_channel(WAITING);
-            batches.push(batch);
             parts.push(to_append);
-            scope.spawn(move || decode(&to_read, &part));
+            let own = (thread..log.count()).step_by(threads);
+            scope.spawn(move || make_parts(log, own, &part));
         }
-        let reading = scope.spawn(move || deal(reader, &batches));
-        let columns = put_together(&parts);
-        // Threads that are still at work find nobody to work for.
-        drop(parts);
-        let read = reading.join().unwrap_or_else(|panic| resume_unwind(panic));
-        // A row that is malformed comes before whatever ended the reading.
-        let columns = columns?;
-        read.map(|()| columns)
+        put_together(log.count(), &parts)
     })
 }
 
-/// Some records, one behind another.
-#[derive(Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    /// Where each stands in the log, and where it ends in `bytes`.
-    records: Vec<(Span, usize)>,
-}
-
-/// Reads the log and hands its rows round in batches.
-fn deal<S: Source>(reader: &mut Reader<S>, batches: &[SyncSender<Batch>]) -> Result<()> {
-    let mut batch = Batch::default();
-    let mut turn = batches.iter().cycle();
-    let mut hand_on = |batch: &mut Batch| {
-        let batch = mem::take(batch);
-        batch.records.is_empty() || turn.next().is_some_and(|next| next.send(batch).is_ok())
-    };
-    let read = loop {
-        match reader.next_record() {
-            Ok(Some(record)) => {
-                // One whose kind cannot be told is refused by the columns.
-                if record.kind().is_ok_and(|kind| kind != Some(RecordKind::History)) {
-                    continue;
-                }
-                batch.bytes.extend_from_slice(record.payload);
-                batch.records.push((record.span, batch.bytes.len()));
-                if batch.bytes.len() >= BATCH_LEN && !hand_on(&mut batch) {
-                    break Ok(());
-                }
-            }
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    hand_on(&mut batch);
-    read
-}
-
-/// Makes columns of batches.
-fn decode(batches: &Receiver<Batch>, parts: &SyncSender<Result<Columns>>) {
-    for batch in batches {
+/// Makes columns of stretches, until one is not sound or nobody asks for more.
+fn make_parts(log: &Stretches, own: impl Iterator<Item = u64>, parts: &SyncSender<Part>) {
+    for number in own {
         let mut part = Columns { is_part: true, ..Columns::default() };
-        let mut from = 0;
-        let rows = batch.records.iter().try_for_each(|&(span, end)| {
-            let payload = batch.bytes.get(from..end).unwrap_or_default();
-            from = end;
-            part.apply(&RawRecord::new(span, payload)).map(drop)
-        });
-        if parts.send(rows.map(|()| part)).is_err() {
+        let ends = log.read(number, |record| part.apply(record).map(drop));
+        let Ok(ends) = ends else { return };
+        if parts.send((part, ends)).is_err() {
             return;
         }
     }
 }
 
-fn put_together(parts: &[Receiver<Result<Columns>>]) -> Result<Columns> {
+fn put_together(count: u64, parts: &[Receiver<Part>]) -> Option<Columns> {
     let mut columns = Columns::default();
-    for parts in parts.iter().cycle() {
-        // Batches were dealt in turn, so the first who has none is the last.
-        let Ok(part) = parts.recv() else { break };
-        columns.append(part?)?;
+    let mut before: Option<Ends> = None;
+    for (_, parts) in (0..count).zip(parts.iter().cycle()) {
+        let (part, ends) = parts.recv().ok()?;
+        if before.is_some_and(|before| !before.meet(ends)) {
+            return None;
+        }
+        before = Some(ends);
+        columns.append(part).ok()?;
     }
-    Ok(columns)
+    Some(columns)
 }
 
 impl Columns {
@@ -173,8 +129,5 @@ impl Rows {
     }
 }
 
-/// A batch has so many bytes, or one record more.
-const BATCH_LEN: usize = 1 << 20;
-
-/// So many batches wait for a thread, and as many parts for being appended.
+/// So many parts of a thread wait for being appended.
 const WAITING: usize = 2;
