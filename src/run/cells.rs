@@ -59,25 +59,35 @@ pub(super) enum Owned {
     Json(String),
 }
 
+/// The value of an item, if it is a number and an `i64` or `f64` holds it.
+#[inline]
+pub(super) fn read_number(value: ItemValue<'_>) -> Option<Number> {
+    match value {
+        ItemValue::Json(text) => match number(text)? {
+            Number::UInt(_) => None,
+            Number::Float(_) if is_long_integer(text) => None,
+            number => Some(number),
+        },
+        ItemValue::Number(value) => Some(Number::Float(value)),
+        ItemValue::Integer(value) => Some(Number::Int(value)),
+        _ => None,
+    }
+}
+
 impl Owned {
     /// The value of an item; `None` for null and for no value.
-    #[inline]
     pub(super) fn read(value: ItemValue<'_>) -> Option<Self> {
-        Some(match value {
-            ItemValue::Json(text) => match number(text) {
-                Some(Number::Int(value)) => Self::Int(value),
-                Some(Number::Float(value)) if !is_long_integer(text) => Self::Float(value),
-                _ => return Self::read_rare(text),
-            },
-            ItemValue::Number(value) => Self::Float(value),
-            ItemValue::Integer(value) => Self::Int(value),
-            ItemValue::Bool(value) => Self::Bool(value),
-            ItemValue::Text(text) => Self::Text(text.into()),
-            ItemValue::Missing | ItemValue::Null => return None,
+        Some(match (read_number(value), value) {
+            (Some(Number::Int(value)), _) => Self::Int(value),
+            (Some(Number::Float(value)), _) => Self::Float(value),
+            (_, ItemValue::Json(text)) => return Self::read_other(text),
+            (_, ItemValue::Bool(value)) => Self::Bool(value),
+            (_, ItemValue::Text(text)) => Self::Text(text.into()),
+            _ => return None,
         })
     }
 
-    fn read_rare(text: &str) -> Option<Self> {
+    fn read_other(text: &str) -> Option<Self> {
         Some(match text.as_bytes() {
             b"null" => return None,
             b"true" => Self::Bool(true),
@@ -124,22 +134,33 @@ impl Default for Cells {
 }
 
 impl Cells {
-    /// Adds a value, and changes the kind of the column first if the value needs it.
+    /// Whether these are numbers of the same kind.
     #[inline]
-    pub(super) fn push(&mut self, value: Owned) {
-        match (&mut *self, value) {
-            (Self::Float(cells), Owned::Float(value)) => cells.push(value),
-            (Self::Int(cells), Owned::Int(value)) => cells.push(value),
-            (Self::Float(cells), Owned::Int(value)) if is_exact(value) => cells.push(value as f64),
-            (_, value) => self.push_other(value),
+    pub(super) const fn takes_number(&self, number: Number) -> bool {
+        matches!(
+            (self, number),
+            (Self::Float(_), Number::Float(_)) | (Self::Int(_), Number::Int(_))
+        )
+    }
+
+    /// Adds a number, if it is [one of their kind](Self::takes_number). What nearly all values are, and an [`Owned`]
+    /// is slow to hand on.
+    #[inline]
+    pub(super) fn push_number(&mut self, number: Number) {
+        match (self, number) {
+            (Self::Float(cells), Number::Float(value)) => cells.push(value),
+            (Self::Int(cells), Number::Int(value)) => cells.push(value),
+            _ => {}
         }
     }
 
-    fn push_other(&mut self, value: Owned) {
+    /// Adds a value, and changes the kind of the column first if the value needs it.
+    pub(super) fn push(&mut self, value: Owned) {
         if self.len() == 0 {
             *self = Self::of_kind(&value);
         }
         match (&mut *self, value) {
+            (Self::Float(cells), Owned::Int(value)) if is_exact(value) => cells.push(value as f64),
             (Self::Bool(cells), Owned::Bool(value)) => cells.push(value),
             (Self::Text(cells), Owned::Text(text)) => cells.push(text),
             (Self::Json(cells), Owned::Json(text)) => cells.push(text),
@@ -169,7 +190,6 @@ impl Cells {
     }
 
     /// Whether a value can be added as it is, and leaves all others as they are.
-    #[inline]
     pub(super) fn takes(&self, value: &Owned) -> bool {
         match (self, value) {
             (Self::Float(_), Owned::Float(_))

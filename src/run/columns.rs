@@ -2,7 +2,7 @@
 
 mod parts;
 
-use super::cells::{Cell, Cells, ColumnKind, Owned};
+use super::cells::{Cell, Cells, ColumnKind, Owned, read_number};
 use super::slots::Slots;
 use crate::error::{Error, Result};
 use crate::io::Source;
@@ -125,12 +125,18 @@ impl Columns {
         if slot >= self.columns.len() {
             self.columns.resize_with(self.slots.len(), Column::default);
         }
-        if let Some(value) = Owned::read(value) {
-            let column = self.columns.get_mut(slot)?;
+        let column = self.columns.get_mut(slot)?;
+        if let Some(number) = read_number(value)
+            && column.cells.takes_number(number)
+        {
+            column.place(row);
+            column.cells.push_number(number);
+        } else if let Some(value) = Owned::read(value) {
             if self.is_part && !column.cells.takes(&value) {
                 column.begin_stretch();
             }
-            column.push(row, value);
+            column.place(row);
+            column.cells.push(value);
         }
         Some(())
     }
@@ -203,13 +209,13 @@ impl Default for Rows {
 }
 
 impl Column {
+    /// Says that the next value is that of `row`.
     #[inline]
-    fn push(&mut self, row: u32, value: Owned) {
+    fn place(&mut self, row: u32) {
         match &mut self.rows {
             Rows::Run { first, length } if first.wrapping_add(*length) == row => *length += 1,
             _ => self.push_row(row),
         }
-        self.cells.push(value);
     }
 
     fn push_row(&mut self, row: u32) {
