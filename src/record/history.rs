@@ -368,6 +368,6 @@ const INFO: u32 = 200;
 pub(crate) const ITEM_KEY: u8 = 0x0a;
 
 /// The keys on the wire of the fields of an item that have bytes, as they are mostly written.
-const KEY: u8 = 0x0a;
-const NESTED_KEY: u8 = 0x12;
-const VALUE_JSON: [u8; 2] = [0x82, 0x01];
+pub(crate) const KEY: u8 = 0x0a;
+pub(crate) const NESTED_KEY: u8 = 0x12;
+pub(crate) const VALUE_JSON: [u8; 2] = [0x82, 0x01];

@@ -12,7 +12,7 @@ mod rule;
 
 pub use filter::KeyFilter;
 pub use history::{HistoryItem, HistoryView, ItemValue, KeyPath};
-pub(crate) use history::{ITEM_KEY, read_step};
+pub(crate) use history::{ITEM_KEY, KEY, NESTED_KEY, VALUE_JSON, read_step};
 pub use key::{join_key, split_key};
 pub use kind::RecordKind;
 pub use rule::KeyRule;

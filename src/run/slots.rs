@@ -11,7 +11,7 @@
 //! ```
 
 use crate::cursor::Cursor;
-use crate::record::{HistoryItem, ItemValue};
+use crate::record::{HistoryItem, ItemValue, KEY, NESTED_KEY, VALUE_JSON};
 use std::collections::{BTreeMap, HashMap};
 use std::str;
 use std::sync::Arc;
@@ -192,10 +192,6 @@ fn cheap_hash(bytes: &[u8]) -> usize {
 }
 
 const HINTS: usize = 1024;
-
-const KEY: u8 = 0x0a;
-const NESTED_KEY: u8 = 0x12;
-const VALUE_JSON: [u8; 2] = [0x82, 0x01];
 
 /// Deepest key; W&B's own readers recurse over it, and so does a tree of values.
 const DEPTH: usize = 128;
