@@ -203,3 +203,19 @@ fn the_program_takes_event_files_for_attempts() {
         "{text}"
     );
 }
+
+#[test]
+fn files_that_are_no_event_files_stay_and_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [dir.path().join("a"), dir.path().join("b")];
+    for (second, path) in (1..).zip(&paths) {
+        attempt(path, second, None, &[("loss", 0..=1, 1.0)]);
+    }
+    fs::create_dir_all(paths[1].join("plugins/profile/1")).unwrap();
+    for file in ["plugins/profile/1/h.xplane.pb", "projector_config.pbtxt", "model.ckpt"] {
+        fs::write(paths[1].join(file), b"").unwrap();
+    }
+    let plan = EventPlan::new(&paths, &Options::default()).unwrap();
+    let beside: Vec<_> = plan.attempts.iter().map(|attempt| attempt.files_beside).collect();
+    assert_eq!(beside, [0, 3]);
+}

@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use support::{Exit, complain, count, on_interrupt, shown};
 use wandb_offline::convert::tensorboard::{
-    Conversion, ConvertReport, LeftOut, Options, Progress, Reason, Restart, RunReport, RunStatus,
-    StepMode, follow,
+    Conversion, ConvertReport, LeftOut, LogDirBeside, Options, Progress, Reason, Restart,
+    RunReport, RunStatus, StepMode, follow,
 };
 use wandb_offline::{Error, ErrorKind, Result};
 
@@ -27,8 +27,8 @@ use wandb_offline::{Error, ErrorKind, Result};
 /// row's `_timestamp` is the latest wall time of its points; a point's own wall time, where it is
 /// another, stands under `_wall_time`. Tags that are empty or reserved get `tb/` in front.
 ///
-/// Images, sounds, tables and meshes become files of the run. Hyperparameters become its config. Graphs and
-/// profiles are not carried; the report counts them.
+/// Images, sounds, tables and meshes become files of the run. Hyperparameters become its config. Graphs,
+/// profiles and embeddings are not carried; the report counts them.
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = EXIT_CODES)]
 struct Args {
@@ -57,7 +57,8 @@ struct Args {
     /// Make each log directory one run, with the sub-directories' names in front of their tags.
     #[arg(long)]
     merge: bool,
-    /// Keep the sub-run that add_hparams leaves beside a run as a run of its own.
+    /// Keep as runs of their own the sub-run that add_hparams leaves beside a run, and one that has
+    /// hyperparameters and no metrics above those it is of.
     #[arg(long)]
     no_fold_hparams: bool,
     /// Give tags other keys: each match of the regular expression is replaced; $1 or ${name} stands for a
@@ -119,7 +120,7 @@ enum Steps {
 enum RestartRule {
     /// As TensorBoard shows it: a point removes earlier ones of its tag at its step and later.
     Tensorboard,
-    /// Only a SessionLog START removes earlier points, from its step on.
+    /// A SessionLog START removes earlier points from its step on, except for the first one of a run.
     Session,
     /// Nothing is removed; points of the same tag and step get rows of their own.
     All,
@@ -256,7 +257,20 @@ fn text(report: &ConvertReport, options: &Options) -> String {
             let _ = run_text(&mut text, run, options);
         }
     }
+    for beside in &report.beside {
+        let _ = beside_text(&mut text, beside);
+    }
     text
+}
+
+fn beside_text(text: &mut String, beside: &LogDirBeside) -> std::fmt::Result {
+    writeln!(text, "{}", shown(&beside.path.display().to_string()))?;
+    for (files, what) in [(beside.embeddings, "embeddings"), (beside.profiles, "profile")] {
+        if files > 0 {
+            writeln!(text, "  left out: {files} not carried: {what}")?;
+        }
+    }
+    Ok(())
 }
 
 fn run_text(text: &mut String, run: &RunReport, options: &Options) -> std::fmt::Result {
@@ -320,8 +334,12 @@ fn changes_text(text: &mut String, run: &RunReport) -> std::fmt::Result {
         let histograms = count(run.rebinned, "histogram");
         writeln!(
             text,
-            "  changed: {histograms} of more than 512 or of overlapping bins got others"
+            "  changed: {histograms} of more than 512, of overlapping or of infinite bins got others"
         )?;
+    }
+    if run.binned_tensors > 0 {
+        let tensors = count(run.binned_tensors, "tensor");
+        writeln!(text, "  changed: {tensors} of more than 32 numbers became histograms")?;
     }
     if run.large_texts > 0 {
         let texts = count(run.large_texts, "text");

@@ -4,7 +4,7 @@ use super::place::StepRange;
 use crate::error::{Error, Result};
 use crate::event::{EventView, SessionStatus, What};
 use crate::rewrite::Damage;
-use crate::tfevents::{EventReader, RawEvent, RunFiles, Skipped, discover};
+use crate::tfevents::{Beside, EventReader, RawEvent, RunFiles, Skipped, discover};
 use crate::wire::{Fields, WireValue};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ pub(super) struct Attempt {
     pub(super) runs: BTreeMap<String, EventRun>,
     /// Directories that were not looked into.
     pub(super) skipped: Vec<Skipped>,
+    pub(super) beside: Beside,
 }
 
 /// A run of an attempt.
@@ -89,7 +90,7 @@ impl Attempt {
         if runs.is_empty() {
             return Err(Error::misuse("no event file here").at(path));
         }
-        Ok(Self { path: path.to_owned(), runs, skipped: found.skipped })
+        Ok(Self { path: path.to_owned(), runs, skipped: found.skipped, beside: found.beside })
     }
 
     /// When its first event was written.

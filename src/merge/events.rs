@@ -5,7 +5,7 @@ use super::options::{Options, Overlap, Steps};
 use super::place::{Extent, Placement, StepRange, place, share};
 use crate::error::{Error, ErrorKind, Result};
 use crate::rewrite::Damage;
-use crate::tfevents::{SkipReason, Skipped};
+use crate::tfevents::{Beside, SkipReason, Skipped};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 /// one gives its values, as with [`Plan`](super::Plan). Where the newest wins, a restart that was written
 /// down (`SessionLog.START`) takes back what was logged before for its step and later, as it does in
 /// TensorBoard, also in the attempts before; within a log directory it always does. The marks of restarts,
-/// which have done their work then, are left out. Graphs and all other events of the attempts are carried. Steps are where they were recorded,
-/// unless [`Steps::Shift`] moves a whole log directory behind the ones before.
+/// which have done their work then, are left out. Graphs and all other events of the attempts are carried; files
+/// that are no event files (embeddings, profiles, checkpoints) stay where they are. Steps are where they were
+/// recorded, unless [`Steps::Shift`] moves a whole log directory behind the ones before.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct EventPlan {
@@ -45,6 +46,8 @@ pub struct PlannedAttempt {
     pub recorded: Option<StepRange>,
     /// What is added to each of its steps.
     pub offset: i64,
+    /// How many files it has that are no event files, none of which are merged.
+    pub files_beside: u64,
 }
 
 /// A run of the merged log directory.
@@ -159,6 +162,10 @@ fn planned((attempt, placement): (&Attempt, &Placement)) -> PlannedAttempt {
         events: attempt.runs.values().map(|run| run.events).sum(),
         recorded: attempt.steps(),
         offset: placement.offset,
+        files_beside: {
+            let Beside { embeddings, profiles, others, .. } = attempt.beside;
+            embeddings + profiles + others
+        },
     }
 }
 

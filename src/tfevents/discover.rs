@@ -18,6 +18,33 @@ pub struct LogDir {
     pub runs: Vec<RunFiles>,
     /// What could not be looked into, by path.
     pub skipped: Vec<Skipped>,
+    /// How many files there are beside the event files.
+    pub beside: Beside,
+}
+
+/// How many files of a log directory are no event files. What they hold TensorBoard shows from there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Beside {
+    /// Lists of embeddings for the projector, `projector_config.pbtxt`.
+    pub embeddings: u64,
+    /// Traces of the profiler, anywhere below `plugins/profile`.
+    pub profiles: u64,
+    /// All others.
+    pub others: u64,
+}
+
+impl Beside {
+    fn add(&mut self, root: &Path, file: &Path) {
+        let within = file.strip_prefix(root).unwrap_or(file).parent().unwrap_or(root);
+        let directories: Vec<_> = within.iter().collect();
+        let is_profile = |pair: &[&OsStr]| pair == ["plugins", "profile"];
+        *match file.file_name() {
+            Some(name) if name == PROJECTOR => &mut self.embeddings,
+            _ if directories.windows(2).any(is_profile) => &mut self.profiles,
+            _ => &mut self.others,
+        } += 1;
+    }
 }
 
 /// A run: a directory that directly holds event files.
@@ -88,6 +115,7 @@ pub fn discover(path: impl AsRef<Path>) -> Result<LogDir> {
     // By path, for names that are not UTF-8 may look alike.
     let mut found: BTreeMap<PathBuf, RunFiles> = BTreeMap::new();
     let mut skipped = Vec::new();
+    let mut beside = Beside::default();
     for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
         match entry {
             Ok(entry) if entry.file_type().is_file() && is_event_file(entry.file_name()) => {
@@ -99,6 +127,7 @@ pub fn discover(path: impl AsRef<Path>) -> Result<LogDir> {
                 });
                 run.files.push(entry.into_path());
             }
+            Ok(entry) if entry.file_type().is_file() => beside.add(path, entry.path()),
             Ok(_) => {}
             Err(error) => skipped.extend(Skipped::from_walk(&error)),
         }
@@ -115,7 +144,7 @@ pub fn discover(path: impl AsRef<Path>) -> Result<LogDir> {
         }
     }
     skipped.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(LogDir { root: path.to_owned(), runs, skipped })
+    Ok(LogDir { root: path.to_owned(), runs, skipped, beside })
 }
 
 /// A W&B log is no event file, however much of one it may seem to a lenient reader.
@@ -165,7 +194,7 @@ fn single_file(path: &Path) -> LogDir {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let root = parent.unwrap_or_else(|| Path::new(".")).to_owned();
     let run = RunFiles { name: ".".into(), path: root.clone(), files: vec![path.to_owned()] };
-    LogDir { root, runs: vec![run], skipped: Vec::new() }
+    LogDir { root, runs: vec![run], skipped: Vec::new(), beside: Beside::default() }
 }
 
 fn run_name(root: &Path, directory: &Path) -> String {
@@ -208,6 +237,8 @@ pub fn event_file_host(name: &str) -> Option<&str> {
 
 const MARK: &[u8] = b"tfevents";
 
+const PROJECTOR: &str = "projector_config.pbtxt";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +246,23 @@ mod tests {
     fn touch(path: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, b"").unwrap();
+    }
+
+    #[test]
+    fn files_beside_the_event_files_are_counted_by_what_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in [
+            "events.out.tfevents.1.h",
+            "projector_config.pbtxt",
+            "00000/emb/tensors.tsv",
+            "train/plugins/profile/2026/h.xplane.pb",
+            "train/events.out.tfevents.1.h.profile-empty",
+            "profile/plugins/model.ckpt",
+        ] {
+            touch(&dir.path().join(file));
+        }
+        let beside = discover(dir.path()).unwrap().beside;
+        assert_eq!(beside, Beside { embeddings: 1, profiles: 1, others: 3 });
     }
 
     #[cfg(target_os = "linux")]

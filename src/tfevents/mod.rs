@@ -9,7 +9,7 @@ mod series;
 mod summary;
 mod writer;
 
-pub use discover::{FileOrder, LogDir, RunFiles, SkipReason, Skipped, discover};
+pub use discover::{Beside, FileOrder, LogDir, RunFiles, SkipReason, Skipped, discover};
 pub use discover::{event_file_host, is_event_file};
 pub use follow::EventFollower;
 pub use reader::{EventReader, EventReaderOptions, RawEvent};

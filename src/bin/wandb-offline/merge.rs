@@ -90,6 +90,14 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         let plan = EventPlan::new(&args.segments, &options(args))?;
         let report = output.map(|output| plan.write(output)).transpose()?;
         print(&plan, report.as_ref(), event_report_text, args.json)?;
+        for attempt in plan.attempts.iter().filter(|attempt| attempt.files_beside > 0) {
+            let files = count(attempt.files_beside, "file");
+            let path = attempt.path.display();
+            complain(
+                PROGRAM,
+                &format!("left where they are, for they are no event files: {files} in {path}"),
+            );
+        }
         return Ok(tell_unreadable(&plan).max(tell_all(plan.damage())));
     }
     let plan = Plan::new(&args.segments, &options(args))?;

@@ -1,9 +1,10 @@
 //! Hyperparameters, which become the run's config.
 
 use crate::json::{put_f64, put_str};
+use crate::proto::tensorboard::hparams::h_param_info::Domain;
 use crate::proto::tensorboard::hparams::h_params_plugin_data::Data;
 use crate::proto::tensorboard::hparams::{
-    DatasetType, Experiment, HParamsPluginData, MetricInfo, SessionStartInfo, Status,
+    DataType, DatasetType, Experiment, HParamsPluginData, MetricInfo, SessionStartInfo, Status,
 };
 use crate::proto::tensorboard::{Category, Chart, Layout, chart::Content};
 use crate::proto::wandb_internal::ConfigItem;
@@ -14,7 +15,8 @@ use std::collections::BTreeMap;
 /// What the hparams values of a run say. The last one of each kind counts, parameters are gathered.
 #[derive(Debug, Default)]
 pub(super) struct HParams {
-    parameters: BTreeMap<String, String>,
+    /// By what goes in front of the tags of the same files.
+    parameters: BTreeMap<String, BTreeMap<String, String>>,
     /// JSON texts about the session, for the `_tb` entry of the config.
     about: BTreeMap<&'static str, String>,
     group_name: String,
@@ -26,13 +28,14 @@ pub(super) struct HParams {
 }
 
 impl HParams {
-    /// Takes in the plugin's message; `false` if it is none or says nothing.
-    pub(super) fn take(&mut self, content: &[u8]) -> bool {
+    /// Takes in the plugin's message; `false` if it is none or says nothing. `prefix` goes in front of the tags of
+    /// its file.
+    pub(super) fn take(&mut self, content: &[u8], prefix: &str) -> bool {
         match HParamsPluginData::decode(content) {
             Ok(HParamsPluginData { data: Some(data), .. }) => {
                 match data {
                     Data::Experiment(experiment) => self.experiment(&experiment),
-                    Data::SessionStartInfo(info) => self.session(&info),
+                    Data::SessionStartInfo(info) => self.session(&info, prefix),
                     Data::SessionEndInfo(info) => {
                         self.status = Some(info.status());
                         self.say_number("end_time_secs", info.end_time_secs);
@@ -44,9 +47,10 @@ impl HParams {
         }
     }
 
-    fn session(&mut self, info: &SessionStartInfo) {
-        for (name, value) in &info.hparams {
-            self.parameters.insert(name.clone(), json(value, DEPTH));
+    fn session(&mut self, info: &SessionStartInfo, prefix: &str) {
+        let new = info.hparams.iter().map(|(name, value)| (name.clone(), json(value, DEPTH)));
+        if !info.hparams.is_empty() {
+            self.parameters.entry(prefix.to_owned()).or_default().extend(new);
         }
         self.say("group_name", &info.group_name);
         self.group_name.clone_from(&info.group_name);
@@ -69,6 +73,8 @@ impl HParams {
                     ("name", Some(string(&info.name))),
                     ("display_name", some_string(&info.display_name)),
                     ("description", some_string(&info.description)),
+                    ("type", data_type(info.r#type())),
+                    ("domain", info.domain.as_ref().map(domain)),
                 ])
             });
             self.about.insert("hparam_infos", list(infos));
@@ -123,7 +129,7 @@ impl HParams {
 
     /// How many parameters there are.
     pub(super) fn len(&self) -> u64 {
-        self.parameters.len() as u64
+        self.parameters.values().map(|parameters| parameters.len() as u64).sum()
     }
 
     /// The exit code to record, if the session is over.
@@ -157,11 +163,16 @@ impl HParams {
         };
         let mut items = vec![item("_wandb", "{}".into())];
         let mut reserved: BTreeMap<&str, &str> = BTreeMap::new();
-        for (name, text) in &self.parameters {
-            if name.is_empty() || name == "_wandb" || name == "_tb" {
-                reserved.insert(name, text);
-            } else {
-                items.push(item(name, text.clone()));
+        let several = self.parameters.len() > 1;
+        for (prefix, parameters) in &self.parameters {
+            for (name, text) in parameters {
+                if several && !prefix.is_empty() {
+                    items.push(item(&format!("{prefix}{name}"), text.clone()));
+                } else if name.is_empty() || name == "_wandb" || name == "_tb" {
+                    reserved.insert(name, text);
+                } else {
+                    items.push(item(name, text.clone()));
+                }
             }
         }
         let reserved = members(reserved);
@@ -189,6 +200,28 @@ fn list(of: impl Iterator<Item = String>) -> String {
 
 fn some_string(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| string(text))
+}
+
+fn data_type(of: DataType) -> Option<String> {
+    Some(string(match of {
+        DataType::String => "string",
+        DataType::Bool => "bool",
+        DataType::Float64 => "float64",
+        _ => return None,
+    }))
+}
+
+/// A list of values, or the ends of an interval.
+fn domain(of: &Domain) -> String {
+    match of {
+        Domain::DomainDiscrete(values) => {
+            list(values.values.iter().map(|value| json(value, DEPTH)))
+        }
+        Domain::DomainInterval(interval) => object([
+            ("min", Some(number(interval.min_value))),
+            ("max", Some(number(interval.max_value))),
+        ]),
+    }
 }
 
 fn metric(info: &MetricInfo) -> String {

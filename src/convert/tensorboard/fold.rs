@@ -1,5 +1,12 @@
-//! Sub-runs that are no runs of their own: what `add_hparams` of torch and tensorboardX leaves beside a
-//! run, for TensorBoard has no other place for it.
+//! Runs that are no runs of their own, but hold the hyperparameters of others.
+//!
+//! ```text
+//! add_hparams of torch, tensorboardX:  run/             metrics
+//!                                      run/1700000000/  hyperparameters, final metrics
+//! KerasCallback of hparams, beside     run/             hyperparameters
+//! Keras' TensorBoard:                  run/train/       metrics
+//!                                      run/validation/  metrics
+//! ```
 
 use crate::event::{ValueView, What};
 use crate::proto::tensorboard::hparams::HParamsPluginData;
@@ -8,40 +15,67 @@ use crate::tfevents::{EventReaderOptions, RunFiles};
 use prost::Message;
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::iter::successors;
 
-/// The runs, each with the sub-run that belongs to it, if there is one.
+/// A run, and those that hold hyperparameters of it.
+#[derive(Debug)]
+pub(super) struct Folded {
+    /// In a directory above, what is said of all below. What a run says of itself counts more.
+    pub above: Option<RunFiles>,
+    pub run: RunFiles,
+    /// What `add_hparams` left just below.
+    pub trial: Option<RunFiles>,
+}
+
+/// The runs, each with those that hold hyperparameters of it.
 ///
-/// That is a directory just below the run's, whose files hold an experiment, the start of a session, and
+/// A trial is a directory just below the run's, whose files hold an experiment, the start of a session, and
 /// nothing more than the metrics that the experiment names, once each. A run with several of them is
 /// many trials in one process, and these stay runs, for each has hyperparameters of its own.
-pub(super) fn fold(runs: Vec<RunFiles>) -> Vec<(RunFiles, Option<RunFiles>)> {
+///
+/// The nearest directory above whose files hold a session and no metrics is that of all runs below it that
+/// are no sessions themselves.
+pub(super) fn fold(runs: Vec<RunFiles>) -> Vec<Folded> {
     let names: HashMap<&str, usize> =
         runs.iter().enumerate().map(|(at, run)| (run.name.as_str(), at)).collect();
-    let mut sub_runs: HashMap<usize, Vec<usize>> = HashMap::new();
-    for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.name != ".") {
-        let parent = run.name.rsplit_once('/').map_or(".", |(parent, _)| parent);
-        let Some(&parent) = names.get(parent) else { continue };
-        // Two are enough to know that none is to be folded.
-        let known = sub_runs.get(&parent).map_or(0, Vec::len);
-        if known < 2 && is_session(run) {
-            sub_runs.entry(parent).or_default().push(at);
+    let number = |name: &str| names.get(name).copied();
+    let mut looked_at: HashMap<usize, Option<Session>> = HashMap::new();
+    let mut is = |at: usize, kind: fn(&Session) -> bool| {
+        let session = looked_at.entry(at).or_insert_with(|| runs.get(at).and_then(session));
+        session.as_ref().is_some_and(kind)
+    };
+    let mut trials: HashMap<usize, Vec<usize>> = HashMap::new();
+    let mut sessions: HashMap<usize, usize> = HashMap::new();
+    for (at, run) in runs.iter().enumerate() {
+        // Of trials two are enough to know that none is to be folded.
+        if let Some(parent) = parent(&run.name).and_then(number)
+            && trials.get(&parent).map_or(0, Vec::len) < 2
+            && is(at, Session::is_trial)
+        {
+            trials.entry(parent).or_default().push(at);
+        }
+        let mut above = successors(parent(&run.name), |name| parent(name)).filter_map(number);
+        if let Some(above) = above.find(|&above| is(above, Session::is_only_parameters))
+            && !is(at, |session| session.started)
+        {
+            sessions.insert(at, above);
         }
     }
-    let single = sub_runs.into_iter().filter_map(|(parent, sub)| match sub[..] {
-        [sub] => Some((sub, parent)),
-        _ => None,
+    trials.retain(|_, trials| trials.len() == 1);
+    let of: HashSet<usize> = trials.values().flatten().chain(sessions.values()).copied().collect();
+    let get = |at: Option<&usize>| at.and_then(|&at| runs.get(at)).cloned();
+    let kept = runs.iter().enumerate().filter(|(at, _)| !of.contains(at));
+    let folded = kept.map(|(at, run)| Folded {
+        above: get(sessions.get(&at)),
+        run: run.clone(),
+        trial: get(trials.get(&at).and_then(|trials| trials.first())),
     });
-    let of: HashMap<usize, usize> = single.collect();
-    let mut folded: Vec<Option<RunFiles>> = vec![None; runs.len()];
-    let mut kept = Vec::new();
-    for (at, run) in runs.into_iter().enumerate() {
-        match of.get(&at).and_then(|&parent| folded.get_mut(parent)) {
-            Some(slot) => *slot = Some(run),
-            None => kept.push((at, run)),
-        }
-    }
-    let with = |(at, run)| (run, folded.get_mut(at).and_then(Option::take));
-    kept.into_iter().map(with).collect()
+    folded.collect()
+}
+
+/// The name of the directory that a run's is in; `.` is the log directory.
+fn parent(name: &str) -> Option<&str> {
+    (name != ".").then(|| name.rsplit_once('/').map_or(".", |(parent, _)| parent))
 }
 
 /// The runs but those that may turn out to be folded, for runs that are still written: what is a session
@@ -49,8 +83,8 @@ pub(super) fn fold(runs: Vec<RunFiles>) -> Vec<(RunFiles, Option<RunFiles>)> {
 pub(super) fn hold_back(mut runs: Vec<RunFiles>) -> Vec<RunFiles> {
     let names: HashSet<String> = runs.iter().map(|run| run.name.clone()).collect();
     runs.retain(|run| {
-        let parent = run.name.rsplit_once('/').map_or(".", |(parent, _)| parent);
-        run.name == "." || !names.contains(parent) || session(run).is_none()
+        let has_parent = parent(&run.name).is_some_and(|parent| names.contains(parent));
+        session(run).is_none_or(|session| !has_parent && !session.is_only_parameters())
     });
     runs
 }
@@ -62,11 +96,6 @@ struct Session {
     experiment: bool,
     started: bool,
     logged: HashSet<String>,
-}
-
-/// Whether the run is nothing but a session of `add_hparams`.
-fn is_session(run: &RunFiles) -> bool {
-    session(run).is_some_and(|session| session.started)
 }
 
 /// What the run's files come to; `None` if they hold more than a session.
@@ -98,6 +127,15 @@ fn session(run: &RunFiles) -> Option<Session> {
 }
 
 impl Session {
+    /// Whether it is what `add_hparams` writes.
+    const fn is_trial(&self) -> bool {
+        self.started && self.experiment
+    }
+
+    fn is_only_parameters(&self) -> bool {
+        self.started && self.logged.is_empty()
+    }
+
     /// Whether the value may stand in such a run.
     fn take(&mut self, value: &ValueView<'_>) -> bool {
         let metadata = value.metadata.as_ref().filter(|m| m.plugin_name() == "hparams");
@@ -114,7 +152,7 @@ impl Session {
             }
             Some(Data::SessionStartInfo(_)) => {
                 self.started = true;
-                self.experiment
+                true
             }
             _ => true,
         }

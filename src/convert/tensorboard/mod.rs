@@ -36,8 +36,11 @@
 //!   experiment or a session says is kept in the config under `_tb`, with layouts of custom scalars
 //!   (`layout`) and what tags are called and described as (`tags`). A session that failed gives exit
 //!   code 1, one that is said to be running no exit record. The sub-run that `add_hparams` leaves beside
-//!   a run becomes a part of it ([`Options::fold_hparams`]).
-//! - **Graphs, profiles**, tensors of more than 32 complex numbers: not carried, and counted.
+//!   a run becomes a part of it, and one of hyperparameters alone a part of those below it
+//!   ([`Options::fold_hparams`]). Where several runs become one ([`Options::merge`]) and more than one has
+//!   parameters, these get the run's name in front, as tags do.
+//! - **Graphs, profiles, embeddings**, tensors of more than 32 complex numbers: not carried, and counted. Profiles
+//!   and embeddings are files beside the event files.
 //!
 //! # Where this is not what the official client does
 //!
@@ -99,7 +102,8 @@ pub use follow::follow;
 pub use options::{Options, Restart, StepMode};
 pub use plan::Conversion;
 pub use report::{
-    ConvertReport, Damage, FileError, LeftOut, LogDirError, Reason, Rename, RunReport, RunStatus,
+    ConvertReport, Damage, FileError, LeftOut, LogDirBeside, LogDirError, Reason, Rename,
+    RunReport, RunStatus,
 };
 
 use crate::error::Result;

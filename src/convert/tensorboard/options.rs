@@ -27,7 +27,8 @@ pub struct Options {
     /// Makes each log directory one run; the tags of a sub-directory get its name in front.
     pub merge: bool,
     /// Makes the sub-run that `add_hparams` of torch and tensorboardX leaves beside a run a part of it.
-    /// With several of them in one directory each stays a run.
+    /// With several of them in one directory each stays a run. A run that has hyperparameters and no metrics, as
+    /// the callback for Keras leaves it above `train` and `validation`, becomes a part of those below it.
     pub fold_hparams: bool,
     /// Which tags are carried, and under which keys.
     pub key_rule: KeyRule,

@@ -1,13 +1,13 @@
 //! What is to be converted, and the jobs that do it.
 
 use super::Progress;
-use super::fold::{fold, hold_back};
+use super::fold::{Folded, fold, hold_back};
 use super::keys::{IdHasher, log_dir_name};
 use super::options::{Options, Restart};
-use super::report::{ConvertReport, FileError, LogDirError};
+use super::report::{ConvertReport, FileError, LogDirBeside, LogDirError};
 use super::work::Work;
 use crate::error::Result;
-use crate::tfevents::{EventReaderOptions, FileOrder, LogDir, RunFiles, discover};
+use crate::tfevents::{Beside, EventReaderOptions, FileOrder, LogDir, RunFiles, discover};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub(super) struct Job {
     pub id: String,
     /// Files that could not be read when the id was made, which may be another one than otherwise for it.
     pub unreadable: Vec<FileError>,
-    /// Names of the sub-runs that became part of it.
+    /// Names of the runs whose hyperparameters became part of it.
     pub folded: Vec<String>,
 }
 
@@ -93,7 +93,10 @@ impl<'a> Conversion<'a> {
             return self.fail(path, "not a TensorBoard event file".into());
         }
         let empty = found.runs.is_empty();
-        let LogDir { root, runs, skipped } = found;
+        let LogDir { root, runs, skipped, beside: Beside { embeddings, profiles, .. } } = found;
+        if embeddings + profiles > 0 {
+            self.report.beside.push(LogDirBeside { path: path.to_owned(), embeddings, profiles });
+        }
         self.report.skipped.extend(skipped.into_iter().map(LogDirError::from));
         if empty {
             return self.fail(path, "no TensorBoard event files here".into());
@@ -116,10 +119,11 @@ impl<'a> Conversion<'a> {
         } else if self.options.fold_hparams && self.unfinished {
             hold_back(runs).into_iter().map(|run| make(run.name.clone(), vec![run])).collect()
         } else if self.options.fold_hparams {
-            let runs = fold(runs).into_iter().map(|(run, sub_run)| {
+            let runs = fold(runs).into_iter().map(|Folded { above, run, trial }| {
                 let mut job = make(run.name.clone(), vec![run]);
-                job.folded.extend(sub_run.iter().map(|run| run.name.clone()));
-                job.groups.extend(sub_run.map(|run| self.group(run)));
+                job.folded.extend(above.iter().chain(&trial).map(|run| run.name.clone()));
+                job.groups.splice(0..0, above.map(|run| self.group(run)));
+                job.groups.extend(trial.map(|run| self.group(run)));
                 job
             });
             runs.collect()

@@ -299,7 +299,7 @@ impl<'a> Reading<'a> {
         let scalar = match (plugin, &view.kind) {
             (Plugin::HParams, _) => {
                 let content = view.metadata.as_ref().map_or(&[][..], |m| m.plugin_content());
-                if !self.hparams.take(content) {
+                if !self.hparams.take(content, &state.prefix) {
                     self.unsupported(name);
                 }
                 return Ok(());

@@ -17,6 +17,8 @@ pub struct ConvertReport {
     pub errors: Vec<LogDirError>,
     /// Directories and links below a log directory that were not looked into, and why.
     pub skipped: Vec<LogDirError>,
+    /// What log directories hold that is in no event file and that a run has no place for.
+    pub beside: Vec<LogDirBeside>,
 }
 
 impl ConvertReport {
@@ -24,7 +26,9 @@ impl ConvertReport {
     /// restart rule removed is not counted.
     pub fn is_lossy(&self) -> bool {
         let unread = |skipped: &LogDirError| !skipped.is_loop;
-        self.skipped.iter().any(unread) || self.runs.iter().any(RunReport::is_lossy)
+        !self.beside.is_empty()
+            || self.skipped.iter().any(unread)
+            || self.runs.iter().any(RunReport::is_lossy)
     }
 
     /// How many runs and log directories failed.
@@ -74,7 +78,7 @@ pub struct RunReport {
     pub log_dir: PathBuf,
     /// The run's name in it.
     pub name: String,
-    /// Sub-runs of hyperparameters that became part of it.
+    /// Runs whose hyperparameters became part of it.
     pub folded: Vec<String>,
     /// How it went.
     pub status: RunStatus,
@@ -126,12 +130,27 @@ pub struct RunReport {
     /// Histograms that have other bins than they were logged with: there were more than 512, or they
     /// overlapped.
     pub rebinned: u64,
+    /// Tensors of more elements than a list has room for, which became histograms.
+    pub binned_tensors: u64,
     /// Tags of whose last values the summary has no room; the rows have them.
     pub not_in_summary: u64,
     /// What was not carried over, by reason.
     pub left_out: Vec<LeftOut>,
     /// Where files are damaged or cut off. At most a thousand places are kept for each file.
     pub damage: Vec<Damage>,
+}
+
+/// Files of a log directory that TensorBoard shows and that are not carried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LogDirBeside {
+    /// The log directory.
+    #[serde(serialize_with = "path_text")]
+    pub path: PathBuf,
+    /// How many lists of embeddings, `projector_config.pbtxt`.
+    pub embeddings: u64,
+    /// How many traces of the profiler.
+    pub profiles: u64,
 }
 
 impl RunReport {

@@ -208,6 +208,7 @@ impl Run<'_> {
         (report.media, report.media_bytes) = rows.values.written();
         let notes = rows.values.notes();
         (report.large_texts, report.rebinned) = (notes.large_texts, notes.rebinned);
+        report.binned_tensors = notes.binned;
         for &(reason, what, count) in &notes.skipped {
             report.leave_out(reason, what, count);
         }

@@ -33,6 +33,16 @@ pub(super) fn class(name: &str) -> Option<Class> {
     })
 }
 
+/// Whether a caption, or one of a list of them, is more than that there is none.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => list.iter().any(says_something),
+        _ => true,
+    }
+}
+
 /// Reads media objects, and the files they name.
 pub(super) struct MediaReader<'a> {
     pub(super) files: &'a FilesDir,
@@ -47,7 +57,7 @@ impl MediaReader<'_> {
     pub(super) fn read(&mut self, object: &Value) -> Option<Shown> {
         let name = object.get("_type").and_then(Value::as_str).unwrap_or_default();
         for detail in ["caption", "captions", "boxes", "all_boxes", "masks", "all_masks"] {
-            let there = object.get(detail).filter(|value| !matches!(value, Value::Bool(false)));
+            let there = object.get(detail).filter(|value| says_something(value));
             self.report.leave_out(Reason::Unsupported, detail, there.is_some().into());
         }
         match name {

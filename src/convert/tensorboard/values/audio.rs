@@ -65,8 +65,10 @@ fn render(sounds: &[(&[u8], &[u8])], to: &mut Target<'_>) -> Rendered {
             None => text.extend_from_slice(b"null"),
         });
     });
-    items.put("captions", |text| {
-        put_list(text, &files, |text, (_, _, label)| put_lossy(text, label));
-    });
+    if files.iter().any(|(_, _, label)| !label.is_empty()) {
+        items.put("captions", |text| {
+            put_list(text, &files, |text, (_, _, label)| put_lossy(text, label));
+        });
+    }
     Ok(())
 }

@@ -77,7 +77,28 @@ impl Histogram {
         if counts.is_empty() {
             return Err(Stop::Skip(Reason::Empty, "histogram"));
         }
-        Self { edges, counts, reshaped }.bounded(f64::NAN, f64::NAN, false)
+        Self { edges, counts, reshaped }.within_numbers().bounded(f64::NAN, f64::NAN, false)
+    }
+
+    /// Makes bins that lie beyond all numbers a part of their neighbours: those that TensorFlow makes of values
+    /// among which is an infinite one.
+    fn within_numbers(mut self) -> Self {
+        let is_among = |bin: &[f64]| bin.iter().any(|&edge| is_usable(edge));
+        let bins = self.counts.len();
+        let first = self.edges.windows(2).position(is_among).unwrap_or(0);
+        let end = self.edges.windows(2).rposition(is_among).map_or(bins, |last| last + 1);
+        let behind: f64 = self.counts.drain(end..).sum();
+        let before: f64 = self.counts.drain(..first).sum();
+        self.edges.truncate(end + 1);
+        self.edges.drain(..first);
+        if let Some(count) = self.counts.first_mut() {
+            *count += before;
+        }
+        if let Some(count) = self.counts.last_mut() {
+            *count += behind;
+        }
+        self.reshaped |= self.counts.len() < bins;
+        self
     }
 
     /// Of the elements of a tensor: bins of equal width between the least and the greatest number.
@@ -132,7 +153,13 @@ impl Histogram {
         let sound = self.edges.iter().all(|&edge| is_usable(edge))
             && self.edges.is_sorted()
             && self.counts.iter().all(|count| count.is_finite());
-        if sound { Ok(self) } else { Err(Stop::malformed("histogram")) }
+        match sound {
+            true => Ok(self),
+            false if self.edges.iter().any(|edge| edge.is_nan()) => {
+                Err(Stop::malformed("histogram of what is no number"))
+            }
+            false => Err(Stop::malformed("histogram")),
+        }
     }
 
     /// At most [`MOST_BINS`] bins, as the official client does it: new edges at equal distances in the
@@ -243,6 +270,29 @@ mod tests {
         ] {
             assert!(proto(0.0, 1.0, limits, counts).is_err(), "{limits:?} {counts:?}");
         }
+    }
+
+    #[test]
+    fn bins_beyond_all_numbers_go_to_their_neighbours() {
+        let inf = f64::INFINITY;
+        for (edges, counts, want) in [
+            (&[1.0, inf, inf, inf][..], &[2.0, 0.0, 0.0][..], (&[1.0, 1.0][..], &[2.0][..])),
+            (
+                &[-inf, -inf, 0.0, 1.0, inf, inf],
+                &[1.0, 2.0, 3.0, 4.0, 5.0],
+                (&[0.0, 0.0, 1.0, 1.0], &[3.0, 3.0, 9.0]),
+            ),
+            (&[0.0, 1.0, 2.0], &[1.0, 2.0], (&[0.0, 1.0, 2.0], &[1.0, 2.0])),
+        ] {
+            let whole =
+                Histogram { edges: edges.to_vec(), counts: counts.to_vec(), reshaped: false };
+            let within = whole.within_numbers();
+            assert_eq!(within.reshaped, counts.len() > want.1.len());
+            let bounded = within.bounded(f64::NAN, f64::NAN, false).unwrap();
+            assert_eq!((bounded.edges.as_slice(), bounded.counts.as_slice()), want);
+        }
+        let nan = Histogram { edges: vec![f64::NAN; 4], counts: vec![0.0; 3], reshaped: false };
+        assert!(nan.within_numbers().bounded(f64::NAN, f64::NAN, false).is_err());
     }
 
     #[test]

@@ -32,14 +32,14 @@ impl Part {
     }
 }
 
-/// Whether the row has the vertices that the point, this part of a mesh, goes with.
-pub(super) fn has_vertices(
+/// The vertices in the row that the point, this part of a mesh, goes with.
+pub(super) fn vertices<'p>(
     part: &Part,
     point: &Point,
-    row: &[Point],
+    row: &'p [Point],
     series: &[SeriesInfo],
-) -> bool {
-    sibling(&part.mesh, ContentType::Vertex, point, row, series).is_some()
+) -> Option<&'p Point> {
+    sibling(&part.mesh, ContentType::Vertex, point, row, series)
 }
 
 fn sibling<'p>(
@@ -59,27 +59,41 @@ fn sibling<'p>(
     })
 }
 
-/// A cloud of points, or with faces an OBJ file; with colours if there are any.
-pub(super) fn render(
-    point: &Point,
-    row: &[Point],
-    series: &[SeriesInfo],
-    payloads: &mut Payloads,
-    to: &mut Target<'_>,
-) -> Rendered {
-    let part = series.get(point.series as usize).and_then(|info| info.mesh.as_ref());
-    let mesh = part.map_or("", |part| part.mesh.as_str());
-    let vertices = Batch::read(point, payloads)?;
-    let mut read = |content| match sibling(mesh, content, point, row, series) {
-        Some(point) => Batch::read(point, payloads).map(Some),
-        None => Ok(None),
-    };
-    let (colors, faces) = (read(ContentType::Color)?, read(ContentType::Face)?);
-    let fits = |batch: &Batch| batch.count == vertices.count;
-    let same = |batch: &Batch| fits(batch) && batch.rows == vertices.rows;
-    if !colors.as_ref().is_none_or(same) || !faces.as_ref().is_none_or(fits) {
-        return Err(Stop::malformed("mesh"));
+/// The parts of some meshes of one step.
+pub(super) struct Mesh {
+    vertices: Batch,
+    colors: Option<Batch>,
+    faces: Option<Batch>,
+}
+
+impl Mesh {
+    /// Reads them, given the point of their vertices.
+    pub(super) fn read(
+        point: &Point,
+        row: &[Point],
+        series: &[SeriesInfo],
+        payloads: &mut Payloads,
+    ) -> Result<Self, Stop> {
+        let part = series.get(point.series as usize).and_then(|info| info.mesh.as_ref());
+        let mesh = part.map_or("", |part| part.mesh.as_str());
+        let vertices = Batch::read(point, payloads)?;
+        let mut read = |content| match sibling(mesh, content, point, row, series) {
+            Some(point) => Batch::read(point, payloads).map(Some),
+            None => Ok(None),
+        };
+        let (colors, faces) = (read(ContentType::Color)?, read(ContentType::Face)?);
+        let fits = |batch: &Batch| batch.count == vertices.count;
+        let same = |batch: &Batch| fits(batch) && batch.rows == vertices.rows;
+        if !colors.as_ref().is_none_or(same) || !faces.as_ref().is_none_or(fits) {
+            return Err(Stop::malformed("mesh"));
+        }
+        Ok(Self { vertices, colors, faces })
     }
+}
+
+/// A cloud of points, or with faces an OBJ file; with colours if there are any.
+pub(super) fn render(mesh: &Mesh, to: &mut Target<'_>) -> Rendered {
+    let Mesh { vertices, colors, faces } = mesh;
     let mut files = Vec::new();
     for at in 0..vertices.count {
         let object = vertices.object(at);

@@ -24,6 +24,7 @@ pub(super) use mesh::Part;
 
 use self::histogram::Histogram;
 use self::media::{Media, Name, Stored};
+use self::mesh::Mesh;
 use super::line::LINE_LEN;
 use super::payload::Payloads;
 use super::points::Point;
@@ -61,6 +62,8 @@ pub(super) struct Notes {
     pub large_texts: u64,
     /// Histograms that have other bins than they were logged with.
     pub rebinned: u64,
+    /// Tensors of so many elements that they became histograms.
+    pub binned: u64,
 }
 
 impl Notes {
@@ -109,13 +112,21 @@ impl<'a> Values<'a> {
             items: &mut self.items,
             notes: &mut self.notes,
         };
-        let rendered = match &info.mesh {
-            Some(part) if part.is_vertices() => {
-                mesh::render(point, row, self.series, self.payloads, &mut to)
+        let mesh = match &info.mesh {
+            Some(part) if part.is_vertices() => Some(point),
+            Some(part) => mesh::vertices(part, point, row, self.series),
+            None => None,
+        };
+        let rendered = match mesh {
+            Some(vertices) => {
+                let mesh = Mesh::read(vertices, row, self.series, self.payloads);
+                // The other parts are in the file of the vertices.
+                let is_vertices = vertices.series == point.series;
+                mesh.and_then(
+                    |mesh| if is_vertices { mesh::render(&mesh, &mut to) } else { Ok(()) },
+                )
             }
-            // It is in the file of the vertices.
-            Some(part) if mesh::has_vertices(part, point, row, self.series) => Ok(()),
-            _ => self.payloads.with(point, |value| value_items(value, info, &mut to))?,
+            None => self.payloads.with(point, |value| value_items(value, info, &mut to))?,
         };
         match rendered {
             Ok(()) => {}

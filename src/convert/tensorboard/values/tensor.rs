@@ -17,6 +17,7 @@ pub(super) fn render(tensor: &TensorView<'_>, to: &mut Target<'_>) -> Rendered {
         return Err(Stop::Skip(super::Reason::Empty, "tensor"));
     }
     if elements.len() > MOST_LISTED {
+        to.notes.binned += 1;
         return Histogram::of_elements(&elements)?.render(to);
     }
     // Many dimensions of size 1 would nest as deep.
