@@ -146,6 +146,17 @@ fn where_a_compressed_segment_was_placed_stands_under_the_name_of_the_plain_one(
     assert_eq!(merged.losses(), ["0-9:1", "100-109:2"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_where_the_place_would_stand_is_not_waited_for() {
+    let segments = Segments::new();
+    segments.attempt(0..=9, 1.0);
+    let pipe = segments.attempt(0..=9, 2.0).join("run-r.wandb.syncstate");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (_, merged) = segments.merge(&Options::default());
+    assert_eq!(merged.losses(), ["0-9:1", "10-19:2"]);
+}
+
 #[test]
 fn recorded_steps_are_left_alone_on_request() {
     let segments = Segments::new();

@@ -235,6 +235,10 @@ pub(crate) fn noted_beside(log: &Path, suffix: &str) -> PathBuf {
 /// nothing.
 pub(crate) fn starting_step(log: &Path) -> Result<Option<i64>> {
     let path = noted_beside(log, SYNCSTATE);
+    // A pipe that nobody writes to would be waited for.
+    if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+        return Ok(None);
+    }
     let text = match read_small(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
