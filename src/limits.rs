@@ -2,7 +2,7 @@
 //!
 //! A reader takes as much memory as the longest record it meets, whatever the size of the file, and nothing is
 //! allocated for a length that is only claimed. What decompression makes goes through the same readers piece by
-//! piece, so a file that is a thousand times as long when unpacked costs time, and no memory. Everything else that
+//! piece, so a file that is many times as long when unpacked costs time, and little memory. Everything else that
 //! data could make large is bounded as follows. Options stand where people need another bound; the rest is fixed, for
 //! the reason that is given: as in the programs that the data comes from or goes to, or since only a part is shown to
 //! people and all of it counted. Each limit has a test of what is at it and beyond it.
@@ -10,6 +10,7 @@
 //! | what | at most | beyond it | option | where | test |
 //! |---|---|---|---|---|---|
 //! | record of a log | 1 GiB | is a gap | [`ReaderOptions::limits`](crate::log::ReaderOptions::limits) | [`Limits::record_len`] | `a_record_over_the_limit_is_a_gap_and_costs_no_memory` |
+//! | record of a compressed log that is more than 1024 times as long as what was read of the file | 64 MiB | is a gap | fixed: none is so well compressed; decompress it first | `io/unpacked.rs` `ALWAYS_ROOM` | `a_record_that_a_few_bytes_become_is_a_gap` |
 //! | event of an event file | 128 MiB | is a gap | [`EventReaderOptions::limits`](crate::tfevents::EventReaderOptions::limits) | `tfevents/reader.rs` `RECORD_LEN` | `an_event_over_the_limit_is_a_gap` |
 //! | gaps that are kept one by one | 1000 | are counted | the same | [`Limits::gaps_kept`] | `gaps_beyond_those_that_are_kept_are_counted` |
 //! | keys of the rows of a run, and of its summary | 5000000 | make the record an error | [`RunState::keeping`](crate::run::RunState::keeping) | [`Limits::keys`] | `a_record_with_more_keys_than_a_run_may_have_changes_nothing` |
@@ -17,8 +18,9 @@
 //! | nesting of JSON that a caller asks for | 512 | is an error | fixed: values are walked by recursion | `json/parse.rs` `DEPTH_AT_MOST` | `no_depth_overflows_the_stack` |
 //! | nesting of protobuf messages shown | 100 | is malformed, as for prost | fixed: as prost | `record/render.rs` `MAX_DEPTH` | `a_message_that_nests_without_end_is_an_error` |
 //! | nesting of protobuf groups | 100 | is malformed, as for prost | fixed: as prost | `wire.rs` `GROUP_DEPTH` | `groups_are_passed_over_whole_and_nest_only_so_deep` |
-//! | elements of a key in a row or summary | 128 | make the record an error | fixed: values are walked by recursion | `run/slots.rs` `DEPTH` | `malformed_items_have_no_number` |
-//! | elements of a key in the config | 128 | left out | fixed: values are walked by recursion | `run/config.rs` `DEPTH` | `a_key_of_the_config_with_too_many_elements_is_left_out` |
+//! | elements of a key in a row or summary | 128 | are joined into the last | fixed: values are walked by recursion | `run/slots.rs` `DEPTH` | `of_a_key_that_is_too_deep_the_end_is_one_element` |
+//! | elements of a key in the config | 128 | are joined into the last | the same | `run/slots.rs` `DEPTH` | `of_a_key_of_the_config_with_too_many_elements_the_last_ones_are_joined` |
+//! | links to one directory below a log directory | 16 | are not followed, and told | fixed: directories that link to each other have paths without end | `tfevents/discover.rs` `MOST_LINKS` | `directories_that_link_to_each_other_have_an_end` |
 //! | nesting of a value that is logged | 128 | is an error | fixed: no reader takes more | `writer/row.rs` `DEPTH` | `a_key_that_no_reader_takes_is_refused_and_the_run_goes_on` |
 //! | id of a run that is made | 200 | is an error | fixed: names of files | `writer/settings.rs` `ID_MAX` | `the_run_id_is_checked_wherever_it_comes_from` |
 //! | window of a zstd file | 128 MiB | is a damaged stream, as for `zstd -d` | as for records | [`Limits::zstd_window`] | `how_large_a_window_may_be_is_an_option` |

@@ -217,16 +217,31 @@ fn the_latest_run_is_meant_whatever_its_kind() {
 
 #[cfg(unix)]
 #[test]
-fn pipes_neither_hang_a_listing_nor_lose_rows_in_an_export() {
+fn pipes_neither_hang_a_listing_nor_lose_rows_where_a_log_is_read_twice() {
     let folder = tempfile::tempdir().expect("temporary directory");
     let pipe = folder.path().join("x.wandb");
     let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there");
     assert!(made.success());
     let (out, err, code) = run(&["ls", &folder.path().display().to_string()]);
     assert_eq!((code, out.as_str()), (0, ""), "{err}");
-    let (_, err, code) = run(&["export", &pipe.display().to_string()]);
-    assert_eq!(code, 1);
-    assert!(err.contains("takes a regular file"), "{err}");
+    let (pipe, new) = (pipe.display().to_string(), folder.path().join("new").display().to_string());
+    for verb in [
+        &["export", &pipe][..],
+        &["edit", &pipe, "-p", "other", "-o", &new],
+        &["split", &pipe, "--at", "3", "-o", &new],
+        &["scrub", &pipe, "-o", &new],
+        &["to-tensorboard", &pipe, "-o", &new],
+        &[
+            "merge",
+            &pipe,
+            &fixture("0.31.0/minimal/run-minimal1.wandb").display().to_string(),
+            "-o",
+            &new,
+        ],
+    ] {
+        let (out, err, code) = run(verb);
+        assert!(code == 1 && err.contains("takes a regular file"), "{verb:?}: {out}{err}");
+    }
 }
 
 #[test]

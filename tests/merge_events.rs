@@ -219,3 +219,23 @@ fn files_that_are_no_event_files_stay_and_are_counted() {
     let beside: Vec<_> = plan.attempts.iter().map(|attempt| attempt.files_beside).collect();
     assert_eq!(beside, [0, 3]);
 }
+
+#[test]
+fn a_file_that_changes_between_plan_and_merge_is_told_if_it_lacks_something() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [dir.path().join("a"), dir.path().join("b")];
+    attempt(&paths[0], 1, None, &[("loss", 0..=5, 1.0)]);
+    attempt(&paths[1], 2, None, &[("loss", 6..=9, 2.0)]);
+    let plan = EventPlan::new(&paths, &Options::default()).unwrap();
+    let file = discover(&paths[0]).unwrap().runs[0].files[0].clone();
+    let bytes = fs::read(&file).unwrap();
+
+    fs::write(&file, [&bytes[..], &bytes[..]].concat()).unwrap();
+    plan.write(dir.path().join("grown")).unwrap();
+    assert_eq!(spans(&dir.path().join("grown")), ["loss 0-5:1", "loss 6-9:2"]);
+
+    fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let error = plan.write(dir.path().join("cut")).unwrap_err().to_string();
+    assert!(error.contains("was cut off since it was read"), "{error}");
+    assert!(!dir.path().join("cut").exists());
+}

@@ -239,7 +239,12 @@ fn a_link_to_a_file_with_secrets_becomes_a_file_without() {
     fs::write(&plain, "LR=0.1\n").expect("writable");
     std::os::unix::fs::symlink(&secret, dir.join("files/env")).expect("links");
     std::os::unix::fs::symlink(&plain, dir.join("files/plain")).expect("links");
-    let copy = scrubbed(&dir).output.expect("a copy");
+    std::os::unix::fs::symlink(root.path(), dir.join("files/around")).expect("links");
+    let report = scrubbed(&dir);
+    let unread: Vec<_> =
+        report.files_unread.iter().map(|one| (one.file.as_str(), one.kind)).collect();
+    assert!(unread.contains(&("files/around", Unread::Linked)), "{unread:?}");
+    let copy = report.output.expect("a copy");
     let is_link = |name: &str| fs::symlink_metadata(copy.join(name)).expect("there").is_symlink();
     assert!(!is_link("files/env") && is_link("files/plain"));
     let text = fs::read_to_string(copy.join("files/env")).expect("readable");

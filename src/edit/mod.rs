@@ -68,7 +68,7 @@ pub use report::{Counts, EditReport, Example};
 
 use crate::error::{Error, Result};
 use crate::io::refuse_existing;
-use crate::log::{LogFile, LogWriter, Reader, locate};
+use crate::log::{LogFile, LogWriter, Reader, Repeated, locate};
 use crate::rewrite::{
     Identity, Rendering, Rewriter, Staged, directory_name, files_in, refuse_in_runs, run_id,
     with_slashes,
@@ -114,8 +114,8 @@ pub fn edit_log(log: &[u8], to: impl Write, options: &Options) -> Result<EditRep
 }
 
 fn edit_run(log: &LogFile, output: &Path, options: &Options) -> Result<EditReport> {
-    let open = || Reader::options().lenient(true).open(&log.path);
-    let survey = Survey::of(open()?, options)?;
+    let source = Repeated::new(&log.path)?;
+    let survey = Survey::of(source.reader()?, options)?;
     let who = Who::of(&survey, &log.path, options)?;
     let directory = output.join(directory_name(log, survey.state.info(), who.id()));
     refuse_in_runs(&directory, [log.path.as_path()])?;
@@ -123,10 +123,10 @@ fn edit_run(log: &LogFile, output: &Path, options: &Options) -> Result<EditRepor
     let files = Files::of(log, &pass, options)?;
     if options.dry_run {
         refuse_existing(&directory)?;
-        pass.run(open()?, &mut Rewriter::new(LogWriter::new(io::sink(), &directory)))?;
+        pass.run(source.reader()?, &mut Rewriter::new(LogWriter::new(io::sink(), &directory)))?;
     } else {
         let mut staged = Staged::run(&directory, who.id())?;
-        pass.run(open()?, &mut staged.log)?;
+        pass.run(source.reader()?, &mut staged.log)?;
         if let Some(to) = &mut staged.files {
             to.set_hard_links(options.hard_links);
             for name in &files.carried {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::framing::Tail;
 use crate::io::{GapReport, Source};
 use crate::json::{self, Value};
-use crate::log::Reader;
+use crate::log::{Reader, Repeated};
 use crate::record::{Body, HistoryView, ItemValue, RawRecord, RecordKind, join_key};
 use crate::run::slots::Slots;
 use crate::wire::{Field, Fields};
@@ -97,24 +97,15 @@ impl HistoryExport {
     /// When the log cannot be read or is none, and when writing fails.
     pub fn write(&self, path: impl AsRef<Path>, out: &mut dyn Write) -> Result<ExportReport> {
         let path = path.as_ref();
-        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            let reason =
-                "an export reads its log twice, which takes a regular file; save it to one";
-            return Err(Error::misuse(reason).at(path));
-        }
-        let (columns, end) = Table::columns(&mut open(path)?)?;
-        let mut table = Table::new(columns, self.keys.as_deref());
-        let mut reader = open(path)?;
+        let log = Repeated::new(path)?;
+        let mut table = Table::new(Table::columns(&mut log.reader()?)?, self.keys.as_deref());
+        let mut reader = log.reader()?;
         let (mut rows, mut undecodable) = (0, 0);
         let mut line = Vec::new();
         if self.format == Format::Csv {
             table.csv_header(&mut line);
         }
         while let Some(record) = reader.next_record()? {
-            // What was added in the meantime may have keys that have no column.
-            if record.span.offset >= end {
-                break;
-            }
             match table.read(&record) {
                 Ok(false) => continue,
                 Ok(true) => rows += 1,
@@ -163,12 +154,10 @@ struct Table {
 
 impl Table {
     /// The names of all values of a history, and where the last record ends.
-    fn columns<S: Source>(reader: &mut Reader<S>) -> Result<(BTreeSet<String>, u64)> {
+    fn columns<S: Source>(reader: &mut Reader<S>) -> Result<BTreeSet<String>> {
         let (mut slots, mut names) = (Slots::default(), BTreeSet::new());
-        let mut end = 0;
         let mut flat: Vec<bool> = Vec::new();
         while let Some(record) = reader.next_record()? {
-            end = record.span.offset + record.span.length;
             let Some(row) = row(&record) else { continue };
             for item in items(&row.message) {
                 let Some((slot, value)) = slots.find(item) else { continue };
@@ -184,7 +173,7 @@ impl Table {
                 }
             }
         }
-        Ok((names, end))
+        Ok(names)
     }
 
     fn new(names: BTreeSet<String>, wanted: Option<&[String]>) -> Self {
@@ -348,10 +337,6 @@ impl Table {
         }
         out.extend_from_slice(b"}\n");
     }
-}
-
-fn open(path: &Path) -> Result<Reader> {
-    Reader::options().lenient(true).open(path)
 }
 
 fn flush(line: &mut Vec<u8>, out: &mut dyn Write) -> Result<()> {

@@ -54,6 +54,7 @@ pub struct BlockDecoder {
     midway: bool,
     open: Option<OpenRecord>,
     search: Option<Search>,
+    record_limit_given: u64,
     record_limit: u64,
     checksums: bool,
 }
@@ -92,6 +93,7 @@ impl BlockDecoder {
             midway: false,
             open: None,
             search: None,
+            record_limit_given: record_limit,
             record_limit,
             checksums: true,
         }
@@ -329,6 +331,10 @@ impl Decoder for BlockDecoder {
 
     fn position(&self) -> u64 {
         self.offset
+    }
+
+    fn limit(&mut self, record_len: u64) {
+        self.record_limit = self.record_limit_given.min(record_len);
     }
 
     fn tail(&self, window: &[u8]) -> Tail {

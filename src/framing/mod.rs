@@ -24,6 +24,9 @@ pub trait Decoder {
     /// Absolute offset of the next byte the machine wants to see.
     fn position(&self) -> u64;
 
+    /// Takes records for damage from now on that are longer than this, if it takes records in pieces.
+    fn limit(&mut self, _record_len: u64) {}
+
     /// How the stream ends if `window` is all that is left; asked after [`Next::More`].
     fn tail(&self, window: &[u8]) -> Tail;
 }

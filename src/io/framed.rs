@@ -137,6 +137,9 @@ impl<D: Decoder, S: Source> Framed<D, S> {
                             self.assembly.clear();
                         }
                         self.assembly.extend_from_slice(bytes);
+                        if let Some(room) = self.source.room() {
+                            self.decoder.limit(room);
+                        }
                     }
                     if piece.last {
                         let length = self.decoder.position() - piece.record;

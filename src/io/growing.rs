@@ -11,6 +11,7 @@
 //! read, or writes it anew from its start. If that begins with the records that were read, reading goes on
 //! behind them; and as long as it is too short for that, begins alike and changes, it is waited for.
 
+use super::identity;
 use super::{Compression, Framed, GapReport, InContext, Sniff, Unpacked, skip};
 use crate::error::{Error, Result};
 use crate::framing::{Decoder, Span, Tail};
@@ -389,14 +390,7 @@ impl PartialEq for Digest {
 
 impl Seen {
     fn of(found: &Metadata) -> Self {
-        #[cfg(unix)]
-        let id = {
-            use std::os::unix::fs::MetadataExt;
-            Some((found.dev(), found.ino()))
-        };
-        #[cfg(not(unix))]
-        let id = None;
-        Self { id, length: found.len(), modified: found.modified().ok() }
+        Self { id: identity(found), length: found.len(), modified: found.modified().ok() }
     }
 }
 

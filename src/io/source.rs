@@ -17,6 +17,12 @@ pub trait Source {
     /// What reading from the underlying stream fails with.
     fn grow(&mut self, want: usize) -> io::Result<bool>;
 
+    /// How many bytes of a record may be held, given how few bytes they are made of; `None` if they are as they
+    /// were stored.
+    fn room(&self) -> Option<u64> {
+        None
+    }
+
     /// Why there are no more bytes, once [`Self::grow`] has said so.
     fn end(&self) -> SourceEnd {
         SourceEnd::Complete

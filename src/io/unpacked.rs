@@ -10,6 +10,8 @@ use super::{Source, SourceEnd, StreamSource};
 use crate::limits::Limits;
 use std::fmt;
 use std::io::{self, Chain, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The bytes of a file, decompressed on the way if they are compressed.
 ///
@@ -21,6 +23,8 @@ use std::io::{self, Chain, Read};
 #[derive(Debug)]
 pub struct Unpacked<R> {
     stream: StreamSource<Stream<R>>,
+    /// How many bytes were read of the file.
+    packed: Arc<AtomicU64>,
 }
 
 /// Tells from the first bytes of a file, at most [`HEAD_LEN`], whether and how it is compressed.
@@ -55,7 +59,10 @@ impl<R: Read> Unpacked<R> {
 
     /// The same, with other limits.
     pub(crate) fn within(stream: R, sniff: Sniff, limits: &Limits) -> Self {
-        Self { stream: StreamSource::new(Stream::Start(stream, sniff, limits.zstd_window)) }
+        let packed = Arc::new(AtomicU64::new(0));
+        let stream = Counted { stream, count: packed.clone() };
+        let stream = StreamSource::new(Stream::Start(stream, sniff, limits.zstd_window));
+        Self { stream, packed }
     }
 
     /// Whether the bytes are not compressed; false until some were read.
@@ -79,17 +86,36 @@ impl<R: Read> Source for Unpacked<R> {
         self.stream.grow(want)
     }
 
+    fn room(&self) -> Option<u64> {
+        let by_size = || self.packed.load(Ordering::Relaxed).saturating_mul(MOST_TIMES);
+        (!self.is_plain()).then(|| by_size().max(ALWAYS_ROOM))
+    }
+
     fn end(&self) -> SourceEnd {
         self.stream.get_ref().end()
     }
 }
 
+/// A file whose bytes are counted.
+struct Counted<R> {
+    stream: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
 /// A stream whose first bytes were looked at.
-type Sniffed<R> = Chain<io::Cursor<Vec<u8>>, R>;
+type Sniffed<R> = Chain<io::Cursor<Vec<u8>>, Counted<R>>;
 
 enum Stream<R> {
     /// With the largest window that is taken.
-    Start(R, Sniff, u64),
+    Start(Counted<R>, Sniff, u64),
     Plain(Sniffed<R>),
     Inflate(Box<Inflate<Sniffed<R>>>),
     #[cfg(feature = "zstd")]
@@ -161,6 +187,12 @@ impl<R> fmt::Debug for Stream<R> {
         })
     }
 }
+
+/// Records of a compressed file may be so many times as long as what was read of the file.
+const MOST_TIMES: u64 = 1024;
+
+/// Records of that many bytes may be, however well they are compressed.
+const ALWAYS_ROOM: u64 = 64 << 20;
 
 /// So many of a file's first bytes are looked at.
 pub(crate) const HEAD_LEN: usize = 12;

@@ -1,5 +1,6 @@
 //! Reading the records of a `.wandb` log.
 
+use super::Repeated;
 use crate::error::{Error, Result};
 use crate::framing::Tail;
 use crate::framing::block_log::BlockDecoder;
@@ -36,6 +37,10 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct Reader<S = Unpacked<File>> {
     framed: Framed<BlockDecoder, S>,
+    /// How many records were read.
+    records: u64,
+    /// What readers before saw of the same log.
+    repeated: Option<Repeated>,
 }
 
 impl Reader {
@@ -58,7 +63,7 @@ impl<S: Source> Reader<S> {
     pub(super) fn from_block(source: S, offset: u64) -> Self {
         let limits = Limits::DEFAULT;
         let decoder = BlockDecoder::from_block(offset, limits.record_len);
-        Self { framed: Framed::new(decoder, source, &limits) }
+        Self { framed: Framed::new(decoder, source, &limits), records: 0, repeated: None }
     }
 
     /// The next record; `None` at the end. A reader that follows a file may be asked again.
@@ -67,11 +72,27 @@ impl<S: Source> Reader<S> {
     /// When reading fails, at the file header if this is no log, and, if strict, at damage.
     #[inline]
     pub fn next_record(&mut self) -> Result<Option<RawRecord<'_>>> {
-        let found = self.framed.next_in_context()?;
-        Ok(found.map(|InContext { span, payload, framed, decoder, .. }| {
-            let chunk = framed.filter(|_| decoder.verifies());
-            RawRecord { chunk, ..RawRecord::new(span, payload) }
-        }))
+        if let Some(repeated) = &self.repeated
+            && repeated.are_all(self.records)
+        {
+            return Ok(None);
+        }
+        let Some(found) = self.framed.next_in_context()? else {
+            return match &self.repeated {
+                Some(repeated) => repeated.end(self.records).map(|()| None),
+                None => Ok(None),
+            };
+        };
+        self.records += 1;
+        let InContext { span, payload, framed, decoder, .. } = found;
+        let chunk = framed.filter(|_| decoder.verifies());
+        Ok(Some(RawRecord { chunk, ..RawRecord::new(span, payload) }))
+    }
+
+    /// Ends where readers before it did.
+    pub(super) fn repeating(mut self, log: Repeated) -> Self {
+        self.repeated = Some(log);
+        self
     }
 
     /// What was passed over so far.
@@ -171,6 +192,6 @@ impl ReaderOptions {
         let framed = Framed::new(decoder, source, &self.limits)
             .lenient(self.lenient)
             .following(self.following);
-        Reader { framed }
+        Reader { framed, records: 0, repeated: None }
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct EventRun {
     pub(super) values: u64,
     /// What could not be read of each file.
     pub(super) damage: Vec<(PathBuf, Damage)>,
+    /// How many records each file had.
+    records: Vec<u64>,
     first_wall_time: Option<f64>,
 }
 
@@ -108,15 +110,56 @@ impl Attempt {
 impl EventRun {
     fn read(files: Vec<PathBuf>) -> Result<Self> {
         let mut run = Self { files: files.clone(), ..Self::default() };
-        run.damage = walk(&files, |place, event, _| {
-            run.events += 1;
-            run.take(place, event);
-            Ok(())
-        })?;
+        let mut place = 0;
+        for file in files {
+            let mut damage = Damage::default();
+            let mut reader = EventReader::options().lenient(true).open(&file)?;
+            let before = place;
+            while let Some(raw) = reader.next_event()? {
+                place += 1;
+                match raw.view() {
+                    Ok(event) => {
+                        run.events += 1;
+                        run.take(place, &event);
+                    }
+                    Err(_) => damage.undecodable += 1,
+                }
+            }
+            run.records.push(place - before);
+            (damage.gaps, damage.tail) = (reader.gaps().clone(), reader.tail());
+            run.damage.push((file, damage));
+        }
         for tag in run.tags.values_mut() {
             tag.take_back(&run.purges);
         }
         Ok(run)
+    }
+
+    /// Hands over once more the events that were read first, with their places, from 1 on.
+    ///
+    /// # Errors
+    /// When a file has fewer by now, and those of `each`.
+    pub(super) fn again(
+        &self,
+        mut each: impl FnMut(u64, &EventView<'_>, &RawEvent<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut place = 0;
+        for (file, &records) in self.files.iter().zip(&self.records) {
+            let mut reader = EventReader::options().lenient(true).open(file)?;
+            for _ in 0..records {
+                let Some(raw) = reader.next_event()? else {
+                    return Err(Error::misuse(
+                        "this file was cut off since it was read; merge again",
+                    )
+                    .at(file));
+                };
+                place += 1;
+                if let Ok(event) = raw.view() {
+                    each(place, &event, &raw)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, place: u64, event: &EventView<'_>) {
@@ -166,28 +209,6 @@ pub(super) fn metadata(value: &[u8]) -> Option<&[u8]> {
         _ => None,
     });
     found.last()
-}
-
-/// Hands over the events of a run's files with their places, from 1 on; what could not be read of them.
-pub(super) fn walk(
-    files: &[PathBuf],
-    mut each: impl FnMut(u64, &EventView<'_>, &RawEvent<'_>) -> Result<()>,
-) -> Result<Vec<(PathBuf, Damage)>> {
-    let (mut place, mut damaged) = (0, Vec::new());
-    for file in files {
-        let mut reader = EventReader::options().lenient(true).open(file)?;
-        let mut damage = Damage::default();
-        while let Some(raw) = reader.next_event()? {
-            place += 1;
-            match raw.view() {
-                Ok(event) => each(place, &event, &raw)?,
-                Err(_) => damage.undecodable += 1,
-            }
-        }
-        (damage.gaps, damage.tail) = (reader.gaps().clone(), reader.tail());
-        damaged.push((file.clone(), damage));
-    }
-    Ok(damaged)
 }
 
 /// `Summary.Value.metadata`.

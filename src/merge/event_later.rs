@@ -1,6 +1,6 @@
 //! Events of an attempt with values that others stand between: read once, however many rounds they are for.
 
-use super::attempt::{EventRun, walk};
+use super::attempt::EventRun;
 use super::spool::{Spool, Stored};
 use crate::error::Result;
 use crate::event::{EventView, What};
@@ -34,7 +34,7 @@ impl LaterEvents {
     ) -> Result<Self> {
         let mut spool = Spool::new(scratch)?;
         let mut rounds: BTreeMap<usize, Vec<Kept>> = BTreeMap::new();
-        walk(&run.files, |place, event, raw| {
+        run.again(|place, event, raw| {
             let What::Summary(summary) = &event.what else { return Ok(()) };
             let wanted = summary.located().filter_map(|value| round(value.view.tag, event.step));
             let wanted: BTreeSet<usize> = wanted.collect();

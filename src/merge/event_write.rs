@@ -1,6 +1,6 @@
 //! Writing a merged TensorBoard log directory.
 
-use super::attempt::{EventRun, METADATA, metadata, walk};
+use super::attempt::{EventRun, METADATA, metadata};
 use super::event_later::LaterEvents;
 use super::events::{EventPlan, PlannedRun, PlannedTag, TagPart};
 use crate::error::{Error, Result};
@@ -169,14 +169,13 @@ impl Merge<'_> {
     }
 
     fn pass(&mut self, run: &EventRun, pass: &Pass) -> Result<()> {
-        walk(&run.files, |place, event, raw| match &event.what {
+        run.again(|place, event, raw| match &event.what {
             What::FileVersion(_) => Ok(()),
             What::SessionLog(log) if log.status() == SessionStatus::Start => Ok(()),
             What::Summary(_) => self.values(run, pass, place, event, raw),
             _ if pass.others => self.shifted(event, raw, pass.offset),
             _ => Ok(()),
-        })?;
-        Ok(())
+        })
     }
 
     /// Takes an event that has no values.

@@ -27,16 +27,15 @@ pub(super) enum LaterRows {
 }
 
 impl LaterRows {
-    /// Opens the log. `offset` is added to its steps; `ranges`, in ascending order, are the steps that are going to
+    /// Begins to read. `offset` is added to its steps; `ranges`, in ascending order, are the steps that are going to
     /// be asked for; `in_order` says that steps never go back; temporary files are made in `scratch`.
     pub(super) fn open(
-        log: &Path,
+        reader: Reader,
         offset: i64,
         ranges: &[StepRange],
         in_order: bool,
         scratch: &Path,
     ) -> Result<Self> {
-        let reader = Reader::options().lenient(true).open(log)?;
         let rows = Rows { reader, steps: RowSteps::default(), offset };
         Ok(if in_order {
             Self::InOrder(Box::new(Forward { rows, held: None }))

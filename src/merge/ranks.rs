@@ -201,8 +201,9 @@ impl<'a> Join<'a> {
 
     fn run(&mut self) -> Result<()> {
         let mut ranks = Vec::new();
-        for (number, planned) in self.plan.ranks.iter().enumerate() {
-            let reader = Reader::options().lenient(true).open(&planned.log)?;
+        let scanned = self.plan.ranks.iter().zip(&self.plan.scanned);
+        for (number, (planned, rank)) in scanned.enumerate() {
+            let reader = rank.source.reader()?;
             let mut rank = Rank { number, planned, reader, steps: RowSteps::default(), row: None };
             self.advance(&mut rank)?;
             ranks.push(rank);

@@ -3,7 +3,7 @@
 use super::place::{Extent, StepRange};
 use super::telemetry::Telemetry;
 use crate::error::Result;
-use crate::log::{LogFile, Reader, starting_step};
+use crate::log::{LogFile, Repeated, starting_step};
 use crate::record::{HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{Damage, RowSteps, run_id};
 use crate::run::RunState;
@@ -15,6 +15,7 @@ pub(super) struct Segment {
     /// What it is called in reports: `segment 1`, or `rank 0`.
     pub(super) label: String,
     pub(super) log: PathBuf,
+    pub(super) source: Repeated,
     pub(super) bytes: u64,
     pub(super) records: u64,
     /// All but the rows.
@@ -43,6 +44,7 @@ impl Segment {
         let mut segment = Self {
             label: String::new(),
             log: path.clone(),
+            source: Repeated::new(path)?,
             bytes: log.size,
             records: 0,
             state: RunState::default(),
@@ -57,7 +59,7 @@ impl Segment {
             starting_step: starting_step(path)?,
             damage: Damage::default(),
         };
-        let mut reader = Reader::options().lenient(true).open(path)?;
+        let mut reader = segment.source.reader()?;
         while let Some(record) = reader.next_record()? {
             segment.records += 1;
             if segment.take(&record).is_err() {

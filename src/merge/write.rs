@@ -12,7 +12,6 @@ use super::segment::Segment;
 use super::summary::summary;
 use crate::error::{Error, Result};
 use crate::json::Value;
-use crate::log::Reader;
 use crate::record::{HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{Rewriter, RowSteps, Staged, Written, refuse_in_runs};
 use crate::run::RunState;
@@ -162,7 +161,8 @@ impl<'a> Merge<'a> {
         };
         let whole = self.whole(pass, planned, &change);
         let mut steps = RowSteps::default();
-        let mut reader = Reader::options().lenient(true).open(&planned.log)?;
+        let Some(scanned) = self.plan.scanned.get(pass.segment) else { return Ok(()) };
+        let mut reader = scanned.source.reader()?;
         while let Some(record) = reader.next_record()? {
             // What is no message was reported when the segment was read.
             let Ok(Some(body)) = record.body() else { continue };
@@ -215,9 +215,9 @@ impl<'a> Merge<'a> {
         let mut rows = match self.later.remove(&segment) {
             Some(rows) => rows,
             None => {
-                let in_order = self.plan.scanned.get(segment).is_some_and(|of| of.in_order);
+                let Some(of) = self.plan.scanned.get(segment) else { return Ok(()) };
                 let ranges = planned.kept.get(1..).unwrap_or_default();
-                LaterRows::open(&planned.log, planned.offset, ranges, in_order, scratch)?
+                LaterRows::open(of.source.reader()?, planned.offset, ranges, of.in_order, scratch)?
             }
         };
         rows.range(range, &mut |record, stated, step| {

@@ -4,6 +4,7 @@
 //! except by removals, and an empty object changes nothing. W&B's service does the same.
 
 use super::leaves::insert;
+use super::slots::no_deeper;
 use crate::json::Value;
 use crate::proto::wandb_internal::{ConfigItem, ConfigRecord};
 use std::collections::BTreeMap;
@@ -49,15 +50,12 @@ impl Config {
         &self.internal
     }
 
-    /// The tree an item belongs to, and its path in it; the path is empty if it is too deep.
+    /// The tree an item belongs to, and its path in it.
     fn target(&mut self, item: &ConfigItem) -> (&mut Value, Vec<String>) {
-        let mut path = match item.nested_key.is_empty() {
+        let path = match item.nested_key.is_empty() {
             true => vec![item.key.clone()],
-            false => item.nested_key.clone(),
+            false => no_deeper(item.nested_key.clone()),
         };
-        if path.len() > DEPTH {
-            path.clear();
-        }
         let internal = path.first().is_some_and(|key| key == "_wandb");
         (if internal { &mut self.internal } else { &mut self.root }, path)
     }
@@ -86,8 +84,6 @@ fn remove(tree: &mut Value, path: &[String]) {
     }
     members.remove(key);
 }
-
-const DEPTH: usize = 128;
 
 #[cfg(test)]
 mod tests {

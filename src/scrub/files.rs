@@ -57,6 +57,9 @@ fn secret(kind: SecretKind, offset: Option<u64>, name: String, masked: String) -
 /// Looks for secrets in a file, following a link to it.
 pub(super) fn look(path: &Path, scanner: &SecretScanner) -> Result<Found> {
     let Ok(found) = fs::metadata(path) else { return Ok(Found::Nothing) };
+    if found.is_dir() {
+        return Ok(Found::Unread(Unread::Linked));
+    }
     if !found.is_file() {
         return Ok(Found::Nothing);
     }

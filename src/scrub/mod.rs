@@ -25,7 +25,7 @@ mod write;
 pub use report::{ScrubReport, ScrubbedSecret, Unread, UnreadFile};
 
 use crate::error::{Error, Result};
-use crate::log::{locate_only, plain_path};
+use crate::log::{Repeated, locate_only, plain_path};
 use crate::rewrite::{added, beside, files_in, is_run_dir, refuse_in_runs, resolved};
 use crate::secrets::SecretScanner;
 use scan::Scan;
@@ -75,14 +75,16 @@ pub struct Options {
 /// copy still finds something. No copy is left then.
 pub fn scrub(run: impl AsRef<Path>, options: &Options) -> Result<ScrubReport> {
     let target = Target::of(run.as_ref(), options)?;
-    let scan = Scan::of(&target.log, target.dir.as_deref(), &options.scanner)?;
+    let log = Repeated::new(&target.log)?;
+    let scan = Scan::of(&log, target.dir.as_deref(), &options.scanner)?;
     let mut report = ScrubReport::new(&target, &scan);
     if options.dry_run {
         return Ok(report);
     }
-    let proven = write::write(&target, &scan, options, &mut report)?;
+    let proven = write::write(&log, &target, &scan, options, &mut report)?;
     let copy_dir = target.dir.is_some().then(|| proven.path());
-    let left = Scan::of(&proven.log_path(), copy_dir, &options.scanner)?;
+    let copy = Repeated::new(&proven.log_path())?;
+    let left = Scan::of(&copy, copy_dir, &options.scanner)?;
     if left.count > 0 {
         let places: Vec<_> = left.found.iter().take(3).map(ToString::to_string).collect();
         let reason = format!(

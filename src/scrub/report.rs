@@ -101,6 +101,8 @@ pub struct UnreadFile {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Unread {
+    /// It is a link to a directory, and what is there is not copied.
+    Linked,
     /// It is compressed, or an archive, in which text may be.
     Compressed,
     /// It holds no text.

@@ -3,7 +3,7 @@
 use super::files::{self, Found};
 use super::report::{ScrubbedSecret, UnreadFile};
 use crate::error::Result;
-use crate::log::Reader;
+use crate::log::Repeated;
 use crate::record::RawRecord;
 use crate::rewrite::files_in;
 use crate::secrets::{ConsoleScanner, ConsoleSecret, Secret, SecretKind, SecretScanner, fragment};
@@ -37,17 +37,17 @@ pub(super) struct Edit {
 
 impl Scan {
     /// Scans a log, and the other files of its run directory.
-    pub(super) fn of(log: &Path, dir: Option<&Path>, scanner: &SecretScanner) -> Result<Self> {
+    pub(super) fn of(log: &Repeated, dir: Option<&Path>, scanner: &SecretScanner) -> Result<Self> {
         let mut scan = Self::default();
         scan.log(log, scanner)?;
         if let Some(dir) = dir {
-            scan.directory(dir, log, scanner)?;
+            scan.directory(dir, log.path(), scanner)?;
         }
         Ok(scan)
     }
 
-    fn log(&mut self, path: &Path, scanner: &SecretScanner) -> Result<()> {
-        let mut reader = Reader::options().lenient(true).open(path)?;
+    fn log(&mut self, log: &Repeated, scanner: &SecretScanner) -> Result<()> {
+        let mut reader = log.reader()?;
         let mut console = ConsoleScanner::default();
         let mut numbers = HashMap::new();
         let mut number = 0;

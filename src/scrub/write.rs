@@ -5,7 +5,7 @@ use super::report::ScrubReport;
 use super::scan::{Scan, edited};
 use super::{Options, Target};
 use crate::error::{Error, Result};
-use crate::log::{Reader, plain_path};
+use crate::log::{Repeated, plain_path};
 use crate::record::RawRecord;
 use crate::rewrite::{FilesDir, Placed, Proven, Staged, files_in};
 use crate::secrets::rewrite_texts;
@@ -15,6 +15,7 @@ use std::path::Path;
 
 /// Writes the copy, which still lacks its name.
 pub(super) fn write(
+    log: &Repeated,
     target: &Target,
     scan: &Scan,
     options: &Options,
@@ -28,7 +29,7 @@ pub(super) fn write(
         }
         None => Staged::log(&target.output)?,
     };
-    write_log(&mut new, target, scan, options, report)?;
+    write_log(&mut new, log, scan, options, report)?;
     if let (Some(dir), Some(root)) =
         (&target.dir, new.files.as_ref().and_then(|files| files.path().parent()))
     {
@@ -39,12 +40,12 @@ pub(super) fn write(
 
 fn write_log(
     new: &mut Staged,
-    target: &Target,
+    log: &Repeated,
     scan: &Scan,
     options: &Options,
     report: &mut ScrubReport,
 ) -> Result<()> {
-    let mut reader = Reader::options().lenient(true).open(&target.log)?;
+    let mut reader = log.reader()?;
     while let Some(record) = reader.next_record()? {
         let scrubbed = match scan.console.get(&record.span.offset) {
             Some(edits) => rewrite_texts(record.payload, &mut |text| {

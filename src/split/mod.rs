@@ -39,7 +39,7 @@ mod survey;
 
 use crate::error::{Error, Result};
 use crate::io::refuse_existing;
-use crate::log::{LogFile, LogWriter, locate_only};
+use crate::log::{LogFile, LogWriter, Repeated, locate_only};
 use crate::record::RecordKind;
 use crate::rewrite::{
     Damage, FilesDir, Identity, Rendering, Rewriter, RowSteps, Staged, Template, Written,
@@ -125,7 +125,8 @@ pub fn split(
 }
 
 fn split_log(log: &LogFile, output: &Path, options: &Options) -> Result<SplitReport> {
-    let survey = Survey::of(&log.path, options.at)?;
+    let source = Repeated::new(&log.path)?;
+    let survey = Survey::of(&source, options.at)?;
     let info = survey.state.info();
     let old_id = run_id(info, &log.path);
     let identities = identities(options, &survey, old_id)?;
@@ -145,13 +146,13 @@ fn split_log(log: &LogFile, output: &Path, options: &Options) -> Result<SplitRep
         let sink = || Rewriter::new(LogWriter::new(io::sink(), &log.path));
         let mut logs = [sink(), sink()];
         let pass = pass(options.at, &survey, &mut parts, logs.each_mut());
-        damage.undecodable += pass.run(&log.path)?;
+        damage.undecodable += pass.run(&source)?;
         logs.map(|log| log.written())
     } else {
         let ([first, second], [first_id, second_id]) = (&directories, &ids);
         let mut staged = [Staged::run(first, first_id)?, Staged::run(second, second_id)?];
         let logs = staged.each_mut().map(|staged| &mut staged.log);
-        damage.undecodable += pass(options.at, &survey, &mut parts, logs).run(&log.path)?;
+        damage.undecodable += pass(options.at, &survey, &mut parts, logs).run(&source)?;
         for (side, staged) in staged.iter_mut().enumerate() {
             if let Some(to) = &mut staged.files {
                 to.set_hard_links(options.hard_links);

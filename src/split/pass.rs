@@ -3,7 +3,7 @@
 use super::part::{Part, Side};
 use super::survey::Survey;
 use crate::error::Result;
-use crate::log::Reader;
+use crate::log::Repeated;
 use crate::proto::wandb_internal::{OutputRawRecord, OutputRecord, StatsRecord};
 use crate::record::{Body, HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{Rewriter, RowSteps};
@@ -11,7 +11,6 @@ use crate::wire::Malformed;
 use prost::Message;
 use prost_types::Timestamp;
 use std::io::Write;
-use std::path::Path;
 
 /// Both runs and where they are written.
 pub(super) struct Pass<'a, 'b, W> {
@@ -25,9 +24,9 @@ pub(super) struct Pass<'a, 'b, W> {
 }
 
 impl<W: Write> Pass<'_, '_, W> {
-    /// Reads the log `from` and writes both.
-    pub(super) fn run(mut self, from: &Path) -> Result<u64> {
-        let mut reader = Reader::options().lenient(true).open(from)?;
+    /// Reads the log again and writes both.
+    pub(super) fn run(mut self, log: &Repeated) -> Result<u64> {
+        let mut reader = log.reader()?;
         while let Some(record) = reader.next_record()? {
             match record.body() {
                 Ok(Some(body)) => self.record(&record, &body)?,

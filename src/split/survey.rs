@@ -1,12 +1,11 @@
 //! The first reading of a log: where it is cut, and what goes where.
 
 use crate::error::{Error, Result};
-use crate::log::Reader;
+use crate::log::Repeated;
 use crate::record::{Body, HistoryView, RawRecord, RecordKind};
 use crate::rewrite::{Damage, RowSteps, fold, media_paths};
 use crate::run::RunState;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 /// What a log comes to.
 #[derive(Debug, Default)]
@@ -29,8 +28,8 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// Reads the log `path`, which is to be cut in front of the step `at`.
-    pub(super) fn of(path: &Path, at: i64) -> Result<Self> {
+    /// Reads a log, which is to be cut in front of the step `at`.
+    pub(super) fn of(log: &Repeated, at: i64) -> Result<Self> {
         let mut scan = Scan {
             at,
             survey: Self::default(),
@@ -38,7 +37,7 @@ impl Survey {
             summaries: Vec::new(),
             is_behind: false,
         };
-        let mut reader = Reader::options().lenient(true).open(path)?;
+        let mut reader = log.reader()?;
         while let Some(record) = reader.next_record()? {
             let Ok(Some(body)) = record.body() else { continue };
             // What is no valid message is counted when it is written.

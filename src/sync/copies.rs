@@ -3,6 +3,7 @@
 //! uploaded, or the server has all rows twice.
 
 use super::report::RunStatus;
+use crate::io::identity;
 use crate::log::{LogFile, plain_path};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,7 +14,6 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Identity {
     /// Device and inode, which hard links share.
-    #[cfg(unix)]
     Inode(u64, u64),
     /// Where all links lead.
     Path(PathBuf),
@@ -21,12 +21,10 @@ enum Identity {
 
 impl Identity {
     fn of(path: &Path) -> Self {
-        #[cfg(unix)]
-        if let Ok(found) = std::fs::metadata(path) {
-            use std::os::unix::fs::MetadataExt;
-            return Self::Inode(found.dev(), found.ino());
+        match std::fs::metadata(path).ok().as_ref().and_then(identity) {
+            Some((device, inode)) => Self::Inode(device, inode),
+            None => Self::Path(resolved(path)),
         }
-        Self::Path(resolved(path))
     }
 }
 

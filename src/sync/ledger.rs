@@ -286,7 +286,8 @@ impl Drop for Lock {
 /// it.
 pub(crate) fn lock(path: &Path) -> Result<Option<Lock>> {
     let failed = |error| Error::io("lock", path, error);
-    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+    // A link may lead to where nothing is to be made.
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err(Error::misuse("this is no file, so it cannot be locked").at(path));
     }
     let lock = File::options().create(true).append(true).open(path).map_err(failed)?;

@@ -290,7 +290,9 @@ fn mark(log: &Path) -> Result<()> {
     if path.exists() {
         return Ok(());
     }
-    std::fs::write(&path, b"").map_err(|error| Error::io("write", &path, error))
+    // A link that leads nowhere is not written through.
+    let made = std::fs::File::create_new(&path);
+    made.map(drop).map_err(|error| Error::io("write", &path, error))
 }
 
 /// Takes the mark away from a log of which the server lacks something, whoever made it.

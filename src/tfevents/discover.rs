@@ -94,13 +94,18 @@ pub enum FileOrder {
 /// Finds the event files under `path`, a log directory or a single event file.
 ///
 /// An event file is one whose name contains `tfevents` and does not end in `.profile-empty` or
-/// `.sagemaker-uploaded`. Links to directories are followed.
+/// `.sagemaker-uploaded`. Links to directories are followed, to one and the same no more than 16, for directories that
+/// link to each other have paths without end.
 ///
 /// # Errors
 /// When there is nothing at `path` or it cannot be read at all. Directories below it that cannot be
 /// read are skipped and reported.
 pub fn discover(path: impl AsRef<Path>) -> Result<LogDir> {
-    let path = path.as_ref();
+    discover_through(path.as_ref(), true)
+}
+
+/// The same, through links to directories or not.
+pub(crate) fn discover_through(path: &Path, links: bool) -> Result<LogDir> {
     let metadata = fs::metadata(path).map_err(|error| Error::io("open", path, error))?;
     if metadata.is_file() {
         refuse_log(path)?;
@@ -116,8 +121,24 @@ pub fn discover(path: impl AsRef<Path>) -> Result<LogDir> {
     let mut found: BTreeMap<PathBuf, RunFiles> = BTreeMap::new();
     let mut skipped = Vec::new();
     let mut beside = Beside::default();
-    for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
+    let mut linked: HashMap<PathBuf, usize> = HashMap::new();
+    let mut walk = WalkDir::new(path).follow_links(links).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
         match entry {
+            Ok(entry) if entry.path_is_symlink() && entry.file_type().is_dir() => {
+                let target = entry.path().canonicalize().unwrap_or_else(|_| entry.path().into());
+                let times = linked.entry(target).or_default();
+                *times += 1;
+                if *times > MOST_LINKS {
+                    walk.skip_current_dir();
+                }
+                if *times == MOST_LINKS + 1 {
+                    let reason = SkipReason::Unreadable(format!(
+                        "a link to a directory that was looked into through {MOST_LINKS} others"
+                    ));
+                    skipped.push(Skipped { path: entry.into_path(), reason });
+                }
+            }
             Ok(entry) if entry.file_type().is_file() && is_event_file(entry.file_name()) => {
                 let directory = entry.path().parent().unwrap_or(path);
                 let run = found.entry(directory.to_owned()).or_insert_with(|| RunFiles {
@@ -237,6 +258,8 @@ pub fn event_file_host(name: &str) -> Option<&str> {
 
 const MARK: &[u8] = b"tfevents";
 
+const MOST_LINKS: usize = 16;
+
 const PROJECTOR: &str = "projector_config.pbtxt";
 
 #[cfg(test)]
@@ -263,6 +286,25 @@ mod tests {
         }
         let beside = discover(dir.path()).unwrap().beside;
         assert_eq!(beside, Beside { embeddings: 1, profiles: 1, others: 3 });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn directories_that_link_to_each_other_have_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..12).map(|number| format!("run{number}")).collect();
+        for name in &names {
+            touch(&dir.path().join(name).join("events.out.tfevents.1.h"));
+            for other in names.iter().filter(|other| *other != name) {
+                let link = dir.path().join(name).join(other);
+                std::os::unix::fs::symlink(dir.path().join(other), link).unwrap();
+            }
+        }
+        let found = discover(dir.path()).unwrap();
+        assert!((24..=12 * (MOST_LINKS + 1)).contains(&found.runs.len()), "{}", found.runs.len());
+        let ended = |skipped: &&Skipped| skipped.reason != SkipReason::Loop;
+        assert_eq!(found.skipped.iter().filter(ended).count(), 12);
+        assert_eq!(discover_through(dir.path(), false).unwrap().runs.len(), 12);
     }
 
     #[cfg(target_os = "linux")]

@@ -9,6 +9,7 @@ mod series;
 mod summary;
 mod writer;
 
+pub(crate) use discover::discover_through;
 pub use discover::{Beside, FileOrder, LogDir, RunFiles, SkipReason, Skipped, discover};
 pub use discover::{event_file_host, is_event_file};
 pub use follow::EventFollower;

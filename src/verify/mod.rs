@@ -36,7 +36,7 @@ pub use sync::{Skip, SyncForecast};
 
 use crate::error::{Error, Result};
 use crate::secrets::SecretScanner;
-use crate::tfevents::{discover, is_event_file};
+use crate::tfevents::{discover_through, is_event_file};
 use std::path::{Path, PathBuf};
 
 /// What to verify.
@@ -86,7 +86,7 @@ pub fn verify(path: impl AsRef<Path>, options: &Options) -> Result<Report> {
 
 /// The logs and event files at or under a path, in order, and what could not be looked into. A file is
 /// taken for what it is said to be; a run directory's `files/` stands for its log, and its own event files,
-/// which are data of the run, are among what is found.
+/// which are data of the run, are among what is found. Links to directories are followed where there are no logs.
 pub fn find(root: impl AsRef<Path>) -> (Vec<PathBuf>, Vec<Error>) {
     let mut root = root.as_ref();
     if root.is_file() {
@@ -100,7 +100,8 @@ pub fn find(root: impl AsRef<Path>) -> (Vec<PathBuf>, Vec<Error>) {
     }
     let (logs, mut errors) = crate::log::find(root);
     let mut found: Vec<_> = logs.into_iter().map(|log| log.path).collect();
-    match discover(root) {
+    // A link within a run may lead anywhere.
+    match discover_through(root, found.is_empty()) {
         Ok(logdir) => found.extend(logdir.runs.into_iter().flat_map(|run| run.files)),
         // What cannot be looked into was said above.
         Err(error) if errors.is_empty() => errors.push(error),

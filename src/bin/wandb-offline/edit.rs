@@ -142,10 +142,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let alone = logs.len() == 1 && errors.is_empty();
     let mut out = stdout();
+    // That nobody reads what is printed is no reason to edit no more runs.
+    let mut printed = Ok(());
     for log in &logs {
         match edit(&log.path, &args.output, &options) {
             Ok(report) => {
-                print(&report, args, &mut out)?;
+                printed = printed.and_then(|()| print(&report, args, &mut out));
                 let damage = &report.damage;
                 let told = tell_damage(&damage.gaps, damage.undecodable, damage.tail, &log.path);
                 exit = exit.max(told);
@@ -158,7 +160,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             }
         }
     }
-    finish(&mut out)?;
+    printed.and_then(|()| finish(&mut out))?;
     Ok(if done == 0 { Exit::Failed } else { exit })
 }
 

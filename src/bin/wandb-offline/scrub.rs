@@ -109,6 +109,7 @@ fn unread_text(report: &ScrubReport) -> String {
     let mut text = format!("  not looked into: {files_count}\n");
     for file in files.iter().take(FILES_TOLD) {
         let why = match file.kind {
+            Unread::Linked => "a link to a directory, where all is as it was",
             Unread::Compressed => "compressed; look for secrets in it before you share it",
             _ => "holds no text",
         };

@@ -10,6 +10,7 @@ use super::report::{Changed, ConvertReport, RunReport, RunStatus};
 use super::run::{Batch, Run, already_there, fold};
 use crate::error::{Error, Result};
 use crate::io::UnnamedDir;
+use crate::log::Repeated;
 use crate::record::RecordKind;
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -140,7 +141,7 @@ impl Followed {
     }
 
     fn convert(&mut self, batch: &mut Batch<'_>, last: bool, report: &mut RunReport) -> Result<()> {
-        let log = report.log.clone();
+        let log = Repeated::new(&report.log)?;
         let state = fold(&log, batch.options, report)?;
         let complete = last || state.exit().is_some();
         let run = Run { log: &log, state: &state, options: batch.options, complete };

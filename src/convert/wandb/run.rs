@@ -14,7 +14,7 @@ use super::system::System;
 use crate::error::{Error, Result};
 use crate::io::UnnamedDir;
 use crate::json::Value;
-use crate::log::Reader;
+use crate::log::Repeated;
 use crate::proto::wandb_internal::StatsRecord;
 use crate::record::RecordKind;
 use crate::run::RunState;
@@ -53,8 +53,9 @@ impl<'a> Batch<'a> {
     }
 
     fn try_convert(&mut self, log: &Path, report: &mut RunReport) -> Result<PathBuf> {
-        let state = fold(log, self.options, report)?;
-        let run = Run { log, state: &state, options: self.options, complete: true };
+        let log = Repeated::new(log)?;
+        let state = fold(&log, self.options, report)?;
+        let run = Run { log: &log, state: &state, options: self.options, complete: true };
         let directory = self.directory(&run, report)?;
         let unnamed = UnnamedDir::new(self.logdir)?;
         let mut layouts = self.layouts.clone();
@@ -76,12 +77,15 @@ impl<'a> Batch<'a> {
 }
 
 pub(super) fn already_there(directory: PathBuf) -> Error {
-    Error::misuse("already there, and nothing is overwritten").at(directory)
+    Error::misuse(
+        "already there, and nothing is overwritten; remove it or name another log directory",
+    )
+    .at(directory)
 }
 
 /// What is known of a run but its rows; the first reading. Its id and what is left out in general are noted.
-pub(super) fn fold(log: &Path, options: &Options, report: &mut RunReport) -> Result<RunState> {
-    let mut reader = Reader::options().lenient(true).open(log)?;
+pub(super) fn fold(log: &Repeated, options: &Options, report: &mut RunReport) -> Result<RunState> {
+    let mut reader = log.reader()?;
     let mut state = RunState::default();
     let mut undecodable = 0;
     while let Some(record) = reader.next_record()? {
@@ -108,14 +112,14 @@ pub(super) fn fold(log: &Path, options: &Options, report: &mut RunReport) -> Res
         report.leave_out(Reason::NotHistory, "system samples", state.stats().records());
     }
     report.run_id = match state.info().run_id() {
-        "" => file_id(log),
+        "" => file_id(log.path()),
         id => id.to_owned(),
     };
     Ok(state)
 }
 
 pub(super) struct Run<'a> {
-    pub(super) log: &'a Path,
+    pub(super) log: &'a Repeated,
     pub(super) state: &'a RunState,
     pub(super) options: &'a Options,
     /// Whether nothing more is to come, so that what stands behind the rows is written.
@@ -142,7 +146,7 @@ impl Run<'_> {
             SummaryWriter::options().start(start).host("wandb").flush_every(Duration::MAX);
         let mut writer = options.clone().create(directory)?;
         let has_hparams = self.begin(&mut writer, start, layouts, report)?;
-        let files = FilesDir::beside(self.log);
+        let files = FilesDir::beside(self.log.path());
         let mut emitter =
             Emitter::new(writer, files, self.options, report, from_tensorboard, start);
         rows.rewind();
@@ -154,7 +158,7 @@ impl Run<'_> {
     /// first row that has one.
     fn survey(&self, rows: &mut RowReader, report: &mut RunReport) -> Result<Option<f64>> {
         let mut first_time = None;
-        let mut reader = Reader::options().lenient(true).open(self.log)?;
+        let mut reader = self.log.reader()?;
         while let Some(record) = reader.next_record()? {
             let Ok(Some(body)) = record.body() else { continue };
             if body.kind != RecordKind::History {
@@ -185,17 +189,14 @@ impl Run<'_> {
         options: SummaryWriterOptions,
     ) -> Result<()> {
         let mut system = System::new(system, emitter.start, options);
-        // The log may have grown since it was surveyed.
-        let mut left = emitter.report.rows;
-        let mut reader = Reader::options().lenient(true).open(self.log)?;
+        let mut reader = self.log.reader()?;
         while let Some(record) = reader.next_record()? {
             let Ok(Some(body)) = record.body() else { continue };
             match body.kind {
-                RecordKind::History if left > 0 => {
-                    left -= 1;
-                    if rows.read(&record, &body.message, self.state.metrics()).is_ok() {
-                        emitter.row(rows)?;
-                    }
+                RecordKind::History
+                    if rows.read(&record, &body.message, self.state.metrics()).is_ok() =>
+                {
+                    emitter.row(rows)?;
                 }
                 RecordKind::Stats if self.options.system => {
                     if let Ok(sample) = StatsRecord::decode(&*body.message) {

@@ -99,7 +99,7 @@ pub(super) fn extend(
     to.set_len(start).map_err(wrote)?;
     to.seek(SeekFrom::Start(start)).map_err(wrote)?;
     let copied = copy_digested(&mut from.take(length - start), &mut to, &mut hash)
-        .map_err(|error| Error::io("pack", log, error))?;
+        .map_err(|error| Error::io("copy a log to", packed, error))?;
     if start + copied != length {
         return Err(Error::misuse("the log became shorter while it was packed").at(log));
     }
