@@ -66,7 +66,7 @@ impl Rows {
     fn each(&mut self, visit: &mut Visit<'_, bool>) -> Result<()> {
         while let Some(record) = self.reader.next_record()? {
             let Ok(Some(body)) = record.body() else { continue };
-            if body.kind != RecordKind::History {
+            if body.kind != RecordKind::History || record.check_around_row().is_err() {
                 continue;
             }
             let view = HistoryView::new(&body.message);

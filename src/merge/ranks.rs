@@ -231,6 +231,9 @@ impl<'a> Join<'a> {
             if body.kind == RecordKind::History {
                 let view = HistoryView::new(&body.message);
                 let Ok(stated) = view.check().and_then(|()| view.step()) else { continue };
+                if record.check_around_row().is_err() {
+                    continue;
+                }
                 self.odd_steps += u64::from(stated.is_none_or(|stated| stated < 0));
                 rank.row = Some((rank.steps.next(stated), body.message.into_owned()));
                 return Ok(());

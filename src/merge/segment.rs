@@ -72,9 +72,7 @@ impl Segment {
 
     fn take(&mut self, record: &RawRecord<'_>) -> Result<()> {
         let Some(body) = record.body()? else { return Ok(()) };
-        if body.kind != RecordKind::History {
-            record.check()?;
-        }
+        record.check_around_row()?;
         match body.kind {
             RecordKind::History => {
                 self.rows.apply(record)?;

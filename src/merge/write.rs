@@ -169,6 +169,9 @@ impl<'a> Merge<'a> {
             let done = match (body.kind, pass.rows) {
                 (RecordKind::History, None) => Ok(()),
                 (RecordKind::History, Some(range)) => {
+                    if record.check_around_row().is_err() {
+                        continue;
+                    }
                     let Ok(stated) = HistoryView::new(&body.message).step() else { continue };
                     let step = steps.next(stated).saturating_add(planned.offset);
                     if !range.has(step) {

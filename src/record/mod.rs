@@ -100,6 +100,11 @@ impl<'a> RawRecord<'a> {
         }
     }
 
+    /// The same, but if it is a row as clients write nearly all, that is left to whoever reads it.
+    pub(crate) fn check_around_row(&self) -> Result<()> {
+        if self.as_row().is_some() { Ok(()) } else { self.check() }
+    }
+
     /// The number and the row, if the record is a row as clients write nearly all: its number, its body, and
     /// behind them at most fields of which prost would decode each and that are neither. The row itself is
     /// not looked at.
