@@ -4,8 +4,10 @@
 mod support;
 
 use serde_json::json;
+use std::fs;
 use support::*;
 use wandb_offline::convert::tensorboard::{LogDirBeside, Reason};
+use wandb_offline::tfevents::discover;
 
 fn case(name: &str) -> std::path::PathBuf {
     fixtures().join("others").join(name)
@@ -31,6 +33,26 @@ fn hyperparameters_above_the_metrics_of_keras_are_those_of_the_runs_below() {
     let apart = converted(case("keras_hparams"), |o| o.fold_hparams = false).runs();
     assert_eq!((apart.len(), apart["run0"].rows.len()), (4, 0));
     assert!(!apart["run0/train"].config.contains_key("lr"));
+}
+
+#[test]
+fn a_trial_in_a_directory_that_is_no_run_itself_stays_one() {
+    let dir = tempfile::tempdir().unwrap();
+    for (from, to) in [
+        (case("keras_hparams/run0"), "run0"),
+        (case("keras_hparams/run0/train"), "run0/train"),
+        (fixtures().join("tensorboardX/hparams/trial_1"), "run0/trial"),
+    ] {
+        let to = dir.path().join(to);
+        fs::create_dir_all(&to).unwrap();
+        for file in &discover(from).unwrap().runs[0].files {
+            fs::copy(file, to.join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    let runs = converted(dir.path(), |_| {}).runs();
+    assert_eq!(runs.keys().collect::<Vec<_>>(), ["run0/train", "run0/trial"]);
+    assert_eq!(runs["run0/train"].config["lr"], json!(0.1));
+    assert!(runs["run0/trial"].rows.len() > 0);
 }
 
 #[test]

@@ -61,8 +61,10 @@ pub(super) fn fold(runs: Vec<RunFiles>) -> Vec<Folded> {
             sessions.insert(at, above);
         }
     }
-    trials.retain(|_, trials| trials.len() == 1);
-    let of: HashSet<usize> = trials.values().flatten().chain(sessions.values()).copied().collect();
+    // One that is no run itself takes none in.
+    let above: HashSet<usize> = sessions.values().copied().collect();
+    trials.retain(|parent, trials| trials.len() == 1 && !above.contains(parent));
+    let of: HashSet<usize> = trials.values().flatten().chain(&above).copied().collect();
     let get = |at: Option<&usize>| at.and_then(|&at| runs.get(at)).cloned();
     let kept = runs.iter().enumerate().filter(|(at, _)| !of.contains(at));
     let folded = kept.map(|(at, run)| Folded {
