@@ -112,7 +112,7 @@ impl<'a> Sender<'a> {
     fn rest(&self, mut time: Duration) -> Result<(), String> {
         loop {
             if self.stop.is_stopped() {
-                return Err("interrupted".to_owned());
+                return Err("interrupted; sync again to go on".to_owned());
             }
             if time.is_zero() {
                 return Ok(());
