@@ -52,7 +52,7 @@ fn a_trial_in_a_directory_that_is_no_run_itself_stays_one() {
     let runs = converted(dir.path(), |_| {}).runs();
     assert_eq!(runs.keys().collect::<Vec<_>>(), ["run0/train", "run0/trial"]);
     assert_eq!(runs["run0/train"].config["lr"], json!(0.1));
-    assert!(runs["run0/trial"].rows.len() > 0);
+    assert!(!runs["run0/trial"].rows.is_empty());
 }
 
 #[test]
