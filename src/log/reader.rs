@@ -72,17 +72,16 @@ impl<S: Source> Reader<S> {
     /// When reading fails, at the file header if this is no log, and, if strict, at damage.
     #[inline]
     pub fn next_record(&mut self) -> Result<Option<RawRecord<'_>>> {
-        if let Some(repeated) = &self.repeated
-            && repeated.are_all(self.records)
-        {
-            return Ok(None);
-        }
         let Some(found) = self.framed.next_in_context()? else {
             return match &self.repeated {
                 Some(repeated) => repeated.end(self.records).map(|()| None),
                 None => Ok(None),
             };
         };
+        // Asked only here, so that what stands behind the last record is passed over, and told, each time.
+        if self.repeated.as_ref().is_some_and(|log| log.are_all(self.records)) {
+            return Ok(None);
+        }
         self.records += 1;
         let InContext { span, payload, framed, decoder, .. } = found;
         let chunk = framed.filter(|_| decoder.verifies());

@@ -108,6 +108,26 @@ mod tests {
         assert!(error.contains("had 3 records") && error.contains("has 2 now"), "{error}");
     }
 
+    #[test]
+    fn what_stands_behind_the_last_record_is_told_by_each() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run-x.wandb");
+        fs::write(
+            &path,
+            [log(3), b"no chunk, but longer than the header of one".to_vec()].concat(),
+        )
+        .unwrap();
+        let log = Repeated::new(&path).unwrap();
+        let told = || {
+            let mut reader = log.reader().unwrap();
+            while reader.next_record().unwrap().is_some() {}
+            (reader.gaps().bytes(), reader.tail())
+        };
+        let first = told();
+        assert!(first.0 > 0 && first.1.is_some(), "{first:?}");
+        assert_eq!(told(), first);
+    }
+
     #[cfg(unix)]
     #[test]
     fn another_file_of_its_name_is_none() {

@@ -165,13 +165,11 @@ impl HParams {
         let mut reserved: BTreeMap<&str, &str> = BTreeMap::new();
         let several = self.parameters.len() > 1;
         for (prefix, parameters) in &self.parameters {
+            let prefix = if several { prefix } else { "" };
             for (name, text) in parameters {
-                if several && !prefix.is_empty() {
-                    items.push(item(&format!("{prefix}{name}"), text.clone()));
-                } else if name.is_empty() || name == "_wandb" || name == "_tb" {
-                    reserved.insert(name, text);
-                } else {
-                    items.push(item(name, text.clone()));
+                match format!("{prefix}{name}").as_str() {
+                    "" | "_wandb" | "_tb" => _ = reserved.insert(name, text),
+                    key => items.push(item(key, text.clone())),
                 }
             }
         }
